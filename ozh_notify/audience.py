@@ -1,0 +1,185 @@
+"""Pure: campaign, settings, now -> the MongoDB filter of its audience, and the dry run's funnel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ozh_notify.campaigns import Campaign, Criterion, Kind
+
+Filter = dict[str, Any]
+
+NO_OBJECT = [
+    "double",
+    "string",
+    "array",
+    "binData",
+    "objectId",
+    "bool",
+    "date",
+    "regex",
+    "javascript",
+    "int",
+    "timestamp",
+    "long",
+    "decimal",
+    "minKey",
+    "maxKey",
+]
+"""BSON types that cannot hold a field of their own; null and missing can be given one."""
+
+NOT_AN_ARRAY = {"$not": {"$type": "array"}}
+HOLDERS = {"$not": {"$type": NO_OBJECT}}
+
+RESET = "offered before, flag reset"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What one pass asks for; ``now`` is an aware moment."""
+
+    campaign: Campaign
+    now: datetime
+    chats: tuple[int, ...] = ()
+    """Only these chat ids; all when empty."""
+    again_before: datetime | None = None
+    """``--again``: also users in `sent` since before this moment."""
+
+
+def eligible(query: Query) -> Filter:
+    """Everybody the campaign may message now; the scan's filter."""
+    return merged([*_population(query), *_further(query), _free(query), *_wanted(query)])
+
+
+def claimable(query: Query) -> Filter:
+    """:func:`eligible`, and a state field that can be written to; the claim's filter."""
+    campaign = query.campaign
+    writable = {
+        campaign.settings.state_field: HOLDERS,
+        campaign.slot: HOLDERS,
+        f"{campaign.slot}.hold_until": {"$not": {"$type": [t for t in _TYPES if t != "date"]}},
+    }
+    return merged([eligible(query), writable])
+
+
+def conditions(criterion: Criterion) -> Filter:
+    """A criterion as a filter: arrays never match, nor does what lies inside one."""
+    parents = _parents(criterion.field)
+    return merged(
+        [
+            {criterion.field: {**criterion.condition, **NOT_AN_ARRAY}},
+            *({parent: HOLDERS} for parent in parents),
+        ]
+    )
+
+
+def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
+    """The population's filter, and step by step who is still in after each reason.
+
+    Each reason's count is the difference to the step before, so the funnel always sums up.
+    """
+    steps: list[tuple[str, Filter]] = []
+    dates = {criterion.field for criterion in query.campaign.who(query.now)}
+    for criterion in query.campaign.qualifies(query.now):
+        if criterion.kind is Kind.DATE and criterion.field not in dates:
+            dates.add(criterion.field)
+            is_date = {criterion.field: {"$type": "date", **NOT_AN_ARRAY}}
+            steps.append((f"no date in {criterion.field}", is_date))
+        steps.append((criterion.otherwise, conditions(criterion)))
+    steps += [(reason, {"$nor": [held]}) for reason, held in _holds(query)]
+    steps.append(("muted", _unmuted(query)))
+    if query.campaign.settings.extra_filter:
+        steps.append(("kept out by OZH_EXTRA_FILTER", query.campaign.settings.extra_filter))
+    return merged([*_population(query), *_chats(query)]), steps
+
+
+def merged(filters: Iterable[Mapping[str, Any]]) -> Filter:
+    """One flat filter that demands them all: operators on one field side by side."""
+    result: Filter = {}
+    rest: list[Mapping[str, Any]] = []
+    for one in filters:
+        for field, condition in one.items():
+            have = result.get(field)
+            if field not in result:
+                result[field] = condition
+            elif have == condition:
+                continue
+            elif _operators(have) and _operators(condition) and _compatible(have, condition):
+                result[field] = {**have, **condition}  # type: ignore[dict-item]
+            else:
+                rest.append({field: condition})
+    if rest:
+        result["$and"] = [*result.get("$and", []), *rest]
+    return result
+
+
+def _operators(condition: object) -> bool:
+    return isinstance(condition, Mapping) and all(str(k).startswith("$") for k in condition)
+
+
+def _compatible(one: Any, other: Any) -> bool:
+    return all(one[k] == other[k] for k in one.keys() & other.keys())
+
+
+def _parents(field: str) -> list[str]:
+    parts = field.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _population(query: Query) -> list[Filter]:
+    return [conditions(c) for c in query.campaign.who(query.now)]
+
+
+def _further(query: Query) -> list[Filter]:
+    return [conditions(c) for c in query.campaign.qualifies(query.now)]
+
+
+def _wanted(query: Query) -> list[Filter]:
+    extra = query.campaign.settings.extra_filter
+    return [_unmuted(query), *([{"$and": [extra]}] if extra else []), *_chats(query)]
+
+
+def _unmuted(query: Query) -> Filter:
+    return {f"{query.campaign.settings.state_field}.muted": {"$ne": True}}
+
+
+def _chats(query: Query) -> list[Filter]:
+    if not query.chats:
+        return []
+    forms = [*query.chats, *(str(chat) for chat in query.chats)]
+    return [{query.campaign.settings.field_chat_id: {"$in": forms}}]
+
+
+def _free(query: Query) -> Filter:
+    """No delivery of this campaign holds the user; one in `sending` always does."""
+    slot = query.campaign.slot
+    not_held = {f"{slot}.hold_until": {"$not": {"$gt": query.now}}}
+    idle = {f"{slot}.state": {"$ne": "sending"}}
+    if query.again_before is None:
+        return {**not_held, **idle}
+    return {**idle, "$and": [{"$or": [not_held, _sent_before(query, query.again_before)]}]}
+
+
+def _sent_before(query: Query, moment: datetime) -> Filter:
+    slot = query.campaign.slot
+    return {f"{slot}.state": "sent", f"{slot}.at": {"$lt": moment}}
+
+
+def _holds(query: Query) -> list[tuple[str, Filter]]:
+    """Each way a delivery holds a user, with the filter of those it holds."""
+    slot, now = query.campaign.slot, query.now
+    lasting = {f"{slot}.hold_until": {"$gt": now}}
+    sent = "already reminded today" if query.campaign.daily else RESET
+    holds: list[tuple[str, Filter]] = [("held: sending", {f"{slot}.state": "sending"})]
+    if query.again_before is None:
+        holds.append((sent, {f"{slot}.state": "sent", **lasting}))
+    holds += [
+        (f"held: {state}", {f"{slot}.state": state, **lasting})
+        for state in ("unknown", "unreachable", "rejected")
+    ]
+    return [*holds, ("held: other", {"$nor": [_free(query)]})]
+
+
+_TYPES = [*NO_OBJECT, "object"]

@@ -1,0 +1,67 @@
+"""The daily bonus: a reminder, once a day, in the first days after registration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+
+from ozh_notify.campaigns import Button, Campaign, Criterion, Index, Kind, own_button
+
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""How far ahead the clock of the server that registers users may be."""
+
+
+class DailyBonus(Campaign):
+    """Sent at most once a local day to a user."""
+
+    name = "daily-bonus"
+    summary = "One pass of the daily-bonus reminder, then exit."
+    population = "registered in the last days"
+    daily = True
+
+    def who(self, now: datetime) -> tuple[Criterion, ...]:
+        since = {"$gt": now - timedelta(days=self.settings.daily_bonus_days)}
+        field, variable = self.settings.field_registered_at, "OZH_FIELD_REGISTERED_AT"
+        return (Criterion(field, Kind.DATE, since, "registered earlier", variable),)
+
+    def qualifies(self, now: datetime) -> tuple[Criterion, ...]:
+        s, until, unclaimed = (
+            self.settings,
+            {"$lte": now + CLOCK_DIFFERENCE},
+            {"$in": [False, None]},
+        )
+        return (
+            Criterion(
+                s.field_registered_at,
+                Kind.DATE,
+                until,
+                "registered in the future",
+                "OZH_FIELD_REGISTERED_AT",
+            ),
+            Criterion(
+                s.field_daily_bonus_claimed,
+                Kind.FLAG,
+                unclaimed,
+                "claimed today",
+                "OZH_FIELD_DAILY_BONUS_CLAIMED",
+            ),
+        )
+
+    def newest_by(self) -> str:
+        return self.settings.field_registered_at
+
+    def not_before(self) -> time:
+        return self.settings.daily_bonus_not_before
+
+    def words(self) -> Mapping[str, str | None]:
+        return {"days": f"{self.settings.daily_bonus_days:g}"}
+
+    def button(self) -> Button | None:
+        return own_button(self.settings, "daily_bonus")
+
+    def index(self) -> Index:
+        return Index(
+            "ozh_daily_bonus",
+            ((self.settings.field_registered_at, 1),),
+            "scan of the daily bonus: reads the last days of registrations only",
+        )

@@ -1,0 +1,64 @@
+"""Whom a scan found: only their ids are held in memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+
+class Candidate(NamedTuple):
+    """A user the scan found, newest first; ``tried`` when an earlier pass has tried them."""
+
+    id: Any
+    tried: bool
+
+
+class Candidates:
+    """Ids in the order they are to be claimed, at most ``keep`` of them."""
+
+    def __init__(self, keep: int) -> None:
+        self._ids: list[Any] = []
+        self._tried = bytearray()
+        self._keep = keep
+        self.found = 0
+        """Users the scan matched, ``invalid`` ones included."""
+        self.invalid = 0
+
+    def add(self, candidate: Candidate) -> None:
+        """Count a valid user, and keep the id while there is room."""
+        self.found += 1
+        if len(self._ids) < self._keep:
+            self._ids.append(candidate.id)
+            self._tried.append(candidate.tried)
+
+    def reject(self) -> None:
+        """Count a user who cannot be claimed."""
+        self.found += 1
+        self.invalid += 1
+
+    @property
+    def valid(self) -> int:
+        """How many could be messaged."""
+        return self.found - self.invalid
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return (Candidate(i, bool(t)) for i, t in zip(self._ids, self._tried, strict=True))
+
+    def first(self, count: int) -> list[Candidate]:
+        """The first ones in line."""
+        return list(islice(self, count))
+
+    def own_share_first(self, index: int, count: int) -> None:
+        """Put the share of shard ``index`` of ``count`` first, then the others' in turn."""
+        order = sorted(
+            range(len(self._ids)), key=lambda n: (shard_of(self._ids[n], count) - index) % count
+        )
+        self._ids = [self._ids[n] for n in order]
+        self._tried = bytearray(self._tried[n] for n in order)
+
+
+def shard_of(user_id: Any, count: int) -> int:
+    """A stable hash of the user: the same in every process, which Python's ``hash`` is not."""
+    return zlib.crc32(repr(user_id).encode()) % count

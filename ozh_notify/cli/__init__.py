@@ -1,0 +1,68 @@
+"""The command line: parses, wires, prints, exits. One file a command."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ozh_notify import __version__
+from ozh_notify.campaigns import registry
+from ozh_notify.cli import demo, passes
+from ozh_notify.cli.common import Common
+from ozh_notify.errors import Exit, OzhError
+from ozh_notify.logs import Redactor
+
+app = typer.Typer(
+    name="ozh-notify",
+    help="Message the users of a Telegram bot: each exactly once, at Telegram's pace.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ozh-notify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--env-file", exists=True, dir_okay=False, readable=True, help="Instead of .env."
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A line per user.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Warnings and errors only.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+    context.obj = Common(env_file, verbose, quiet)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns its exit code."""
+    try:
+        for campaign in registry().values():
+            passes.add(app, campaign)
+        demo.add(app)
+        result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)
+        return int(result or 0)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except OzhError as error:
+        print(f"error: {Redactor()(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except Exception:
+        print(Redactor()(traceback.format_exc()), file=sys.stderr)
+        return Exit.BUG

@@ -1,0 +1,202 @@
+"""``ozh-notify discount``, ``ozh-notify daily-bonus``, and any further campaign's pass."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import traceback
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Annotated
+
+import typer
+
+from ozh_notify import __version__
+from ozh_notify.campaigns import Campaign
+from ozh_notify.cli.common import Common
+from ozh_notify.errors import OzhError
+from ozh_notify.logs import Redactor
+from ozh_notify.result import Options, Result, outside
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command line of one pass."""
+
+    common: Common
+    options: Options
+    overrides: dict[str, float | None]
+    test_to: int | None
+    as_json: bool
+    at: str | None
+
+
+def add(app: typer.Typer, campaign: type[Campaign]) -> None:
+    """Add the command that makes one pass of a campaign."""
+
+    def command(
+        context: typer.Context,
+        dry_run: Annotated[
+            bool, typer.Option("-n", "--dry-run", help="Scan for real; write and send nothing.")
+        ] = False,
+        at: Annotated[
+            str | None,
+            typer.Option(metavar="ISO8601", help="With --dry-run: as if it were that moment."),
+        ] = None,
+        limit: Annotated[
+            int | None, typer.Option(min=0, help="Message at most N users in this pass.")
+        ] = None,
+        user: Annotated[
+            list[int] | None,
+            typer.Option(min=1, metavar="CHAT_ID", help="Only these users (repeatable)."),
+        ] = None,
+        again: Annotated[
+            bool, typer.Option(help="Also users in `sent` who qualify again. Discount only.")
+        ] = False,
+        test_to: Annotated[
+            int | None, typer.Option(metavar="CHAT_ID", help="Send a preview to this chat only.")
+        ] = None,
+        rate: Annotated[
+            float | None,
+            typer.Option(min=0.01, max=100_000, help="Messages per second; OZH_RATE_LIMIT."),
+        ] = None,
+        max_recipients: Annotated[
+            int | None, typer.Option(min=0, help="The fuse; OZH_MAX_RECIPIENTS.")
+        ] = None,
+        shard: Annotated[
+            str | None, typer.Option(metavar="I/N", help="Number I of N that share the work.")
+        ] = None,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")
+        ] = False,
+        any_time: Annotated[
+            bool, typer.Option("--any-time", help="Also before the hour, also in quiet hours.")
+        ] = False,
+    ) -> None:
+        if at and not dry_run:
+            raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
+        if dry_run and test_to is not None:
+            raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
+        if again and campaign.daily:
+            raise typer.BadParameter(
+                f"{campaign.name} comes back every day by itself", param_hint="--again"
+            )
+        options = Options(
+            dry_run=dry_run,
+            limit=limit,
+            chats=tuple(user or ()),
+            again=again,
+            any_time=any_time,
+            shard=parse_shard(shard),
+        )
+        overrides: dict[str, float | None] = {
+            "OZH_RATE_LIMIT": rate,
+            "OZH_MAX_RECIPIENTS": max_recipients,
+        }
+        asked = Asked(context.obj, options, overrides, test_to, as_json, at)
+        raise typer.Exit(_pass(campaign, asked))
+
+    app.command(campaign.name, help=campaign.summary)(command)
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """``I/N`` as numbers.
+
+    Raises:
+        typer.BadParameter: it is not I/N with 0 <= I < N <= 1000.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+    if not match or not int(match[1]) < int(match[2]) <= 1000:
+        raise typer.BadParameter("expected I/N with 0 <= I < N, as in 0/4", param_hint="--shard")
+    return int(match[1]), int(match[2])
+
+
+def parse_at(text: str, campaign: Campaign) -> datetime:
+    """An ISO 8601 moment; without an offset it is in `OZH_TIMEZONE`.
+
+    Raises:
+        typer.BadParameter: it is no such moment.
+    """
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=campaign.settings.zone)
+        return moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"expected a moment such as 2026-11-24T11:00, not {text!r}", param_hint="--at"
+        ) from None
+
+
+def _pass(campaign: type[Campaign], asked: Asked) -> int:
+    started_at, redact = datetime.now(timezone.utc), Redactor()
+    try:
+        needs_token = not asked.options.dry_run
+        settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
+        work = _run if asked.test_to is None else _trial
+        return asyncio.run(work(campaign(settings), asked, redact))
+    except OzhError as error:
+        ended: OzhError = error
+    except Exception as bug:
+        print(redact(traceback.format_exc()), file=sys.stderr)
+        ended = OzhError(f"a bug in ozh-notify: {type(bug).__name__}; its traceback is on stderr")
+    result = outside(campaign.name, started_at, dry_run=asked.options.dry_run, error=ended)
+    _print(result, asked, redact)
+    return result.exit_code
+
+
+async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
+    """One pass; these imports load the driver and Telegram."""
+    from ozh_notify.clock import Clock  # noqa: PLC0415
+    from ozh_notify.report import show_progress  # noqa: PLC0415
+    from ozh_notify.run import Pass  # noqa: PLC0415
+    from ozh_notify.sender import Sender  # noqa: PLC0415
+    from ozh_notify.stop import Stop  # noqa: PLC0415
+    from ozh_notify.store import Store  # noqa: PLC0415
+
+    settings, options = campaign.settings, asked.options
+    stop = Stop()
+    stop.listen()
+    if asked.at:
+        options = replace(options, at=parse_at(asked.at, campaign))
+    if options.shard is None and settings.shards and settings.shard_index is not None:
+        options = replace(options, shard=(settings.shard_index, settings.shards))
+    running = Pass(campaign, options, stop, Clock(), __version__)
+    progress = asyncio.create_task(show_progress(running))
+    result = await running.run(
+        lambda: Store(settings, campaign), None if options.dry_run else lambda: Sender(settings)
+    )
+    progress.cancel()
+    await asyncio.wait({progress})
+    _print(result, asked, redact)
+    if stop.since_signal():
+        # A thread of the driver or of the name resolver may hang: do not wait for it.
+        sys.stderr.flush()
+        os._exit(result.exit_code)
+    return result.exit_code
+
+
+async def _trial(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
+    """``--test-to``: a preview to one chat."""
+    from ozh_notify.sender import Sender  # noqa: PLC0415
+    from ozh_notify.trial import send_preview  # noqa: PLC0415
+
+    started_at = datetime.now(timezone.utc)
+    bot, outcome = await send_preview(campaign, Sender(campaign.settings), asked.test_to or 0)
+    result = outside(campaign.name, started_at, bot=bot, claimed=1, sent=1)
+    _print(result, asked, redact)
+    logging.getLogger(__name__).info(
+        "message %s went to chat %s", outcome.message_id, asked.test_to
+    )
+    return result.exit_code
+
+
+def _print(result: Result, asked: Asked, redact: Redactor) -> None:
+    from ozh_notify.report import print_result  # noqa: PLC0415
+
+    print_result(result, as_json=asked.as_json, redact=redact)

@@ -1,0 +1,95 @@
+"""Log lines for people, journald and machines; and no secret in any of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any, Literal, TextIO
+
+TOKEN = re.compile(r"\b\d{5,}:[A-Za-z0-9_-]{20,}")
+CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+:[^/\s]+@")
+SHORTEST_SECRET = 4
+"""A shorter one cannot be told from ordinary text."""
+
+PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class Redactor:
+    """Replaces secrets in text; knows the shapes of tokens and credentials besides."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, text: str) -> str:
+        if self._known:
+            text = self._known.sub("***", text)
+        return CREDENTIALS.sub("***@", TOKEN.sub("***", text))
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-11-24 11:05:00 INFO text``; under systemd its priority instead of time and level."""
+
+    PRIORITY = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+    def __init__(self, redact: Redactor, *, journald: bool) -> None:
+        super().__init__("%(message)s" if journald else "%(asctime)s %(levelname)s %(message)s")
+        self._redact, self._journald = redact, journald
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, or more where there is a traceback."""
+        text = self._redact(super().format(record))
+        if not self._journald:
+            return text
+        level = next((p for n, p in self.PRIORITY if record.levelno >= n), 7)
+        return "\n".join(f"<{level}>{line}" for line in text.splitlines() or [""])
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``event``, and what the line is about."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(),
+            "level": record.levelname.lower(),
+            "event": "log",
+            "message": record.getMessage(),
+        }
+        fields.update({k: v for k, v in record.__dict__.items() if k not in PLAIN})
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return self._redact(json.dumps(fields, ensure_ascii=False, default=str))
+
+
+def setup(
+    kind: Literal["auto", "text", "json"],
+    redact: Redactor,
+    *,
+    enabled: bool = True,
+    verbose: bool = False,
+    quiet: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Send this program's log lines to stderr; other libraries' only from warnings on."""
+    if kind == "auto":
+        kind = "json" if "KUBERNETES_SERVICE_HOST" in os.environ else "text"
+    handler = logging.StreamHandler(stream or sys.stderr)
+    journald = "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty()
+    handler.setFormatter(
+        JsonFormatter(redact) if kind == "json" else TextFormatter(redact, journald=journald)
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING if enabled else logging.ERROR)
+    level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    logging.getLogger("ozh_notify").setLevel(level if enabled else logging.ERROR)

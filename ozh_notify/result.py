@@ -1,0 +1,105 @@
+"""What a pass is asked for and what came of it: frozen values, rendered by ``report``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from ozh_notify import __version__
+from ozh_notify.errors import Exit, OzhError
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks of one pass."""
+
+    dry_run: bool = False
+    at: datetime | None = None
+    limit: int | None = None
+    chats: tuple[int, ...] = ()
+    again: bool = False
+    any_time: bool = False
+    shard: tuple[int, int] | None = None
+    """This process's number and how many share the work."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a dry run shows besides the counts."""
+
+    recipients: tuple[dict[str, Any], ...]
+    text: str
+    button: str | None
+    seconds: float
+    """How long the pass would take at the set rate."""
+    stars: float | None
+    """What it would cost with paid broadcast."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a pass; its fields are the keys of ``--json``."""
+
+    campaign: str
+    run_id: str
+    version: str
+    bot: str | None
+    status: str
+    dry_run: bool
+    started_at: datetime
+    finished_at: datetime
+    duration_seconds: float
+    rate: float
+    flood_wait_seconds: float = 0
+    eligible: int = 0
+    claimed: int = 0
+    sent: int = 0
+    unreachable: int = 0
+    rejected: int = 0
+    retry: int = 0
+    unknown: int = 0
+    swept: int = 0
+    invalid: int = 0
+    skipped: int = 0
+    remaining: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+    preview: Preview | None = None
+    exit_code: Exit = Exit.OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The object ``--json`` prints; ``preview`` is there in a dry run only."""
+        values = asdict(self)
+        del values["exit_code"]
+        if self.preview is None:
+            del values["preview"]
+        moments = {key: getattr(self, key).isoformat() for key in ("started_at", "finished_at")}
+        return {**values, **moments}
+
+
+def outside(
+    campaign: str,
+    started_at: datetime,
+    *,
+    dry_run: bool = False,
+    error: OzhError | None = None,
+    **counts: Any,
+) -> Result:
+    """The result where no pass ran: it could not begin, or it was a preview to one chat."""
+    now = datetime.now(timezone.utc)
+    return Result(
+        campaign=campaign,
+        run_id="",
+        version=__version__,
+        bot=counts.pop("bot", None),
+        status=error.status if error else "ok",
+        dry_run=dry_run,
+        started_at=started_at,
+        finished_at=now,
+        duration_seconds=round((now - started_at).total_seconds(), 3),
+        rate=0,
+        error=str(error) if error else None,
+        exit_code=error.exit_code if error else Exit.OK,
+        **counts,
+    )

@@ -1,0 +1,353 @@
+"""MongoDB: every query has a name and says why; the only module that knows the driver."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import pymongo
+from bson.codec_options import CodecOptions, DatetimeConversion
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from pymongo import ReadPreference, UpdateOne, WriteConcern
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
+from pymongo.read_concern import ReadConcern
+
+from ozh_notify import __version__, audience, ledger, recipient
+from ozh_notify.audience import Query, merged
+from ozh_notify.campaigns import Campaign
+from ozh_notify.candidates import Candidate, Candidates
+from ozh_notify.errors import ConfigError, OzhError, Unavailable
+from ozh_notify.ledger import Record
+from ozh_notify.recipient import MISSING, Recipient, at_path
+from ozh_notify.settings import Settings, database
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Document = dict[str, Any]
+
+SELECTION_LIMIT = 5.0
+"""Seconds to find a server; a cron job must fail while somebody still looks."""
+READ_LIMIT = 60.0
+"""Seconds for one read: a scan without its index reads the whole collection."""
+WRITE_LIMIT = 4.0
+"""Seconds for one try of a claim or a confirm: both fit into the 10 s after a SIGTERM."""
+REPEAT_FOR = 15.0
+"""Seconds during which a write of unknown effect is repeated."""
+CHUNK = 1000
+"""Documents taken from a cursor, or writes sent, at a time."""
+
+FORBIDDEN_CODES = frozenset({13, 18, 8000})
+"""Unauthorized, AuthenticationFailed, AtlasError (MongoDB's error_codes.yml)."""
+PASSING_CODES = frozenset(
+    {6, 7, 50, 64, 89, 91, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+)
+"""Codes after which a write may or may not have been applied: the retryable ones of the
+driver specification "Retryable Writes", MaxTimeMSExpired and WriteConcernFailed."""
+VALIDATION_CODE = 121
+"""DocumentValidationFailure."""
+
+
+class Store:
+    """The users of one database, as one campaign sees them."""
+
+    def __init__(self, settings: Settings, campaign: Campaign) -> None:
+        self.settings, self.campaign = settings, campaign
+        self._client = connect(settings)
+        self.users = users(self._client, settings)
+        self._give_up_at = float("inf")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def hurry(self, seconds: float) -> None:
+        """Repeat no write past ``seconds`` from now."""
+        self._give_up_at = time.monotonic() + seconds
+
+    async def sample(self, size: int) -> list[Document]:
+        """The newest users, to see whether the field mapping can be right."""
+        cursor = self.users.find({}, self._fields(self._criteria_fields()))
+        return await self._drain(cursor.sort("_id", -1).limit(size), "look at a sample of users")
+
+    async def sweep(self, now: datetime) -> int:
+        """Claims whose lease is over become `unknown`; only this takes a `sending` user."""
+        slot = self.campaign.slot
+        lapsed = {
+            f"{slot}.claim": {"$exists": True},
+            f"{slot}.state": ledger.State.SENDING.value,
+            f"{slot}.hold_until": {"$lte": now},
+        }
+        found = await self._drain(self.users.find(lapsed, {slot: 1}), "look for lapsed claims")
+        updates = []
+        for user in found:
+            kept = at_path(user, slot)
+            same = {"_id": user["_id"], f"{slot}.claim": kept["claim"]}
+            same[f"{slot}.state"] = ledger.State.SENDING.value
+            updates.append(UpdateOne(same, ledger.lapse(self.campaign, kept, now)))
+        return sum([await self._bulk(chunk, "sweep") for chunk in chunks(updates, CHUNK)])
+
+    async def scan(self, query: Query, keep: int) -> Candidates:
+        """Ids of all eligible users, newest first, drained at once."""
+        fields = self._fields([self.settings.field_chat_id, self.settings.state_field])
+        cursor = self.users.find(audience.eligible(query), fields, batch_size=CHUNK)
+        cursor.sort(self.campaign.newest_by(), -1)
+        found = Candidates(keep)
+        with failing("scan the users"), pymongo.timeout(READ_LIMIT):
+            while chunk := await cursor.to_list(CHUNK):
+                for user in chunk:
+                    self._take(found, user)
+        return found
+
+    async def funnel(self, query: Query) -> dict[str, int]:
+        """Why users of the population are held back: a count per reason, in one read."""
+        population, steps = audience.funnel(query)
+        facets: Document = {"0": [{"$count": "n"}]}
+        for n in range(1, len(steps) + 1):
+            still_in = [{"$match": condition} for _, condition in steps[:n]]
+            facets[str(n)] = [*still_in, {"$count": "n"}]
+        cursor = self.users.aggregate([{"$match": population}, {"$facet": facets}])
+        [result] = await self._drain(cursor, "count why users are held back")
+        left = [result[n][0]["n"] if result[n] else 0 for n in facets]
+        return {
+            reason: before - after
+            for (reason, _), before, after in zip(steps, left[:-1], left[1:], strict=True)
+            if before - after
+        }
+
+    async def claim(
+        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
+    ) -> list[Recipient]:
+        """Take those of a batch who still qualify; repeatable by its claim id."""
+        ids = [candidate.id for candidate in batch]
+        where = merged([{"_id": {"$in": ids}}, audience.claimable(query)])
+        update = ledger.claim(self.campaign, claim_id, run, query.now)
+        monotonic = time.monotonic()
+
+        async def write() -> None:
+            await self.users.update_many(where, update, hint=[("_id", 1)])
+
+        await self._repeat(write, "claim users")
+        taken = await self._read_claim(ids, claim_id)
+        tried = {repr(c.id) for c in batch if c.tried}
+        return [self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken]
+
+    async def confirm(self, records: Sequence[Record]) -> list[Record]:
+        """Write outcomes; returns those of which this pass's outcome is not in the database."""
+        slot = self.campaign.slot
+        updates = [
+            UpdateOne(
+                {"_id": r.recipient.id, f"{slot}.claim": r.recipient.claim},
+                ledger.record(self.campaign, r),
+            )
+            for r in records
+        ]
+        if await self._bulk(updates, "record deliveries") == len(records):
+            return []
+        return await self._missing(records)
+
+    async def users_by_id(self, ids: Sequence[Any]) -> list[Document]:
+        """Names and chats of a few users, for the dry run's list of first recipients."""
+        s = self.settings
+        wanted = [s.field_chat_id, s.field_first_name, s.field_language, self.campaign.newest_by()]
+        cursor = self.users.find({"_id": {"$in": list(ids)}}, self._fields(wanted))
+        found = await self._drain(cursor, "read the first recipients")
+        place = {repr(i): n for n, i in enumerate(ids)}
+        return sorted(found, key=lambda user: place[repr(user["_id"])])
+
+    async def _missing(self, records: Sequence[Record]) -> list[Record]:
+        """Those whose document does not hold the outcome: read back after an ambiguous error."""
+        slot = self.campaign.slot
+        ids = [r.recipient.id for r in records]
+        cursor = self.users.find({"_id": {"$in": ids}}, {slot: 1}).hint([("_id", 1)])
+        kept = {
+            repr(user["_id"]): at_path(user, slot)
+            for user in await self._repeat(lambda: cursor.clone().to_list(None), "read back")
+        }
+        return [r for r in records if not _holds(kept.get(repr(r.recipient.id)), r)]
+
+    async def _read_claim(self, ids: Sequence[Any], claim_id: str) -> list[Document]:
+        s, slot = self.settings, self.campaign.slot
+        wanted = [s.field_chat_id, s.field_first_name, s.field_language, f"{slot}.attempts"]
+        cursor = self.users.find(
+            {"_id": {"$in": list(ids)}, f"{slot}.claim": claim_id}, self._fields(wanted)
+        ).hint([("_id", 1)])
+        found = await self._repeat(lambda: cursor.clone().to_list(None), "read a claim back")
+        place = {repr(i): n for n, i in enumerate(ids)}
+        return sorted(found, key=lambda user: place[repr(user["_id"])])
+
+    def _recipient(
+        self, user: Document, claim_id: str, at: datetime, monotonic: float, tried: set[str]
+    ) -> Recipient:
+        s = self.settings
+        attempts = at_path(user, f"{self.campaign.slot}.attempts")
+        return Recipient(
+            id=user["_id"],
+            chat_id=recipient.chat_id(at_path(user, s.field_chat_id)) or 0,
+            first_name=recipient.name(at_path(user, s.field_first_name)),
+            language=recipient.language(at_path(user, s.field_language)),
+            claim=claim_id,
+            claimed_at=at,
+            claimed_monotonic=monotonic,
+            attempts=attempts if isinstance(attempts, int) and 0 < attempts < 2**31 else 1,
+            tried_before=repr(user["_id"]) in tried,
+        )
+
+    def _take(self, found: Candidates, user: Document) -> None:
+        problem = recipient.invalid(user, self.campaign)
+        if problem:
+            found.reject()
+            log.warning("user %r is left alone: %s", user["_id"], problem)
+        else:
+            tried = at_path(user, f"{self.campaign.slot}.at") is not MISSING
+            found.add(Candidate(user["_id"], tried))
+
+    def _criteria_fields(self) -> list[str]:
+        now = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+        criteria = self.campaign.criteria(now)
+        return [self.settings.field_chat_id, *(criterion.field for criterion in criteria)]
+
+    def _fields(self, paths: Sequence[str]) -> Document:
+        """A projection; a path inside another would be a collision (MongoDB 4.4 and later)."""
+        inside = {p for p in paths for q in paths if p.startswith(f"{q}.")}
+        return {path: 1 for path in ("_id", *paths) if path not in inside}
+
+    async def _drain(self, cursor: Any, doing: str) -> list[Document]:
+        with failing(doing), pymongo.timeout(READ_LIMIT):
+            return list(await cursor.to_list(None))
+
+    async def _bulk(self, updates: list[UpdateOne], doing: str) -> int:
+        """How many of some single-document updates matched; repeatable, each by its claim id."""
+
+        async def write() -> int:
+            result = await self.users.bulk_write(updates, ordered=False)
+            return int(result.matched_count)
+
+        return await self._repeat(write, doing) if updates else 0
+
+    async def _repeat(self, operation: Callable[[], Awaitable[T]], doing: str) -> T:
+        """Repeat an idempotent operation while it is unknown whether the last try was applied."""
+        give_up_at, pause = time.monotonic() + REPEAT_FOR, 0.1
+        while True:
+            try:
+                with pymongo.timeout(WRITE_LIMIT):
+                    return await operation()
+            except PyMongoError as error:
+                late = time.monotonic() + pause > min(give_up_at, self._give_up_at)
+                if late or not passing(error):
+                    raise translated(error, doing) from error
+                log.warning("could not %s, trying again: %s", doing, type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(2.0, pause * 2)
+
+
+def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
+    """A client with this program's limits.
+
+    Raises:
+        ConfigError: the driver does not accept `MONGO_URI`. Its own words are not repeated:
+            they can hold a part of the password.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            return AsyncIOMotorClient(
+                settings.mongo_uri.get_secret_value(),
+                appname=f"ozh-notify {__version__}",
+                serverSelectionTimeoutMS=int(SELECTION_LIMIT * 1000),
+                connectTimeoutMS=int(SELECTION_LIMIT * 1000),
+                timeoutMS=int(READ_LIMIT * 1000),
+            )
+    except (ConfigurationError, ValueError, TypeError, UserWarning) as error:
+        if "DNS" in str(error) or "resolution" in str(error):
+            raise Unavailable("MONGO_URI: its host name cannot be resolved") from None
+        raise ConfigError(
+            "MONGO_URI: the MongoDB driver does not accept it: look at its host, port and options, "
+            "and percent-encode special characters of the user name and password"
+        ) from None
+
+
+def users(
+    client: AsyncIOMotorClient[Document], settings: Settings
+) -> AsyncIOMotorCollection[Document]:
+    """The users' collection: reads and writes at the primary whatever `MONGO_URI` says."""
+    codec: CodecOptions[Document] = CodecOptions(
+        tz_aware=True,
+        unicode_decode_error_handler="replace",
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    )
+    return client[database(settings) or ""].get_collection(
+        settings.users_collection,
+        codec_options=codec,
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=WriteConcern("majority"),
+        read_concern=ReadConcern("local"),
+    )
+
+
+@contextmanager
+def failing(doing: str) -> Iterator[None]:
+    """Translate the driver's errors into this program's."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise translated(error, doing) from error
+
+
+def passing(error: PyMongoError) -> bool:
+    """Whether the operation may or may not have been applied, and trying again can help."""
+    if isinstance(error, BulkWriteError):
+        details = error.details or {}
+        codes = [e.get("code") for e in details.get("writeErrors", ())]
+        return all(code in PASSING_CODES for code in codes)
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
+        return True
+    return error.timeout or (isinstance(error, OperationFailure) and error.code in PASSING_CODES)
+
+
+def translated(error: PyMongoError, doing: str) -> OzhError:
+    """The driver's error in this program's words, most specific first; no secret in it."""
+    code = getattr(error, "code", None)
+    if isinstance(error, BulkWriteError):
+        code = next((e.get("code") for e in (error.details or {}).get("writeErrors", ())), code)
+    if code in FORBIDDEN_CODES:
+        return ConfigError(f"MongoDB does not let this account {doing}: look at MONGO_URI")
+    if code == VALIDATION_CODE:
+        return ConfigError(
+            f"the collection's validator refused to {doing}: it must allow the delivery state; "
+            "see the README, 'How your documents are written to'"
+        )
+    if isinstance(error, ServerSelectionTimeoutError) or not isinstance(error, OperationFailure):
+        return Unavailable(f"MongoDB cannot be reached to {doing} ({type(error).__name__})")
+    if passing(error):
+        return Unavailable(f"MongoDB could not {doing} in time ({type(error).__name__})")
+    return ConfigError(f"MongoDB refused to {doing}: {str(error).partition(', full error')[0]}")
+
+
+def chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    """A list in pieces."""
+    return (items[n : n + size] for n in range(0, len(items), size))
+
+
+def _holds(kept: Any, record: Record) -> bool:
+    """Whether the stored state is the outcome this pass meant to write."""
+    return (
+        isinstance(kept, dict)
+        and kept.get("run") == record.run
+        and kept.get("state") == record.outcome.state.value
+        and kept.get("message_id") == record.outcome.message_id
+    )
