@@ -1,0 +1,5 @@
+"""A Bot API server for tests and the demo: Telegram's checks, Telegram's texts, and its bad days.
+
+``python -m ozh_notify.sandbox.botapi --token 123456:ABC`` runs it as a process of its own;
+`client.run` does so from a test; `server.start` runs it inside an event loop.
+"""

@@ -1,0 +1,63 @@
+"""What a rule can do to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .replies import Reply, failure, flood, html_page, json_reply
+
+Params = dict[str, Any]
+Ending = Literal["reply", "cut", "drip"]
+
+GARBAGE = Reply(200, b"<!doctype html><p>It works!</p>", "text/html")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``reply`` replaces the normal answer; ``waits`` holds the end back by ``seconds``."""
+
+    delivers: bool
+    reply: Callable[[Params], Reply] | None = None
+    ending: Ending = "reply"
+    waits: bool = False
+
+
+def _refusal(code: int, description: str) -> Kind:
+    return Kind(False, lambda _: failure(code, description))
+
+
+def _migrated(params: Params) -> Reply:
+    text = "Bad Request: group chat was upgraded to a supergroup chat"
+    chat_id = params.get("migrate_to_chat_id", -1001234567890)
+    return failure(400, text, {"migrate_to_chat_id": chat_id})
+
+
+def _error(params: Params) -> Reply:
+    code = params.get("code", 500)
+    return failure(code, params.get("description", "Internal Server Error"))
+
+
+KINDS: dict[str, Kind] = {
+    "blocked": _refusal(403, "Forbidden: bot was blocked by the user"),
+    "deactivated": _refusal(403, "Forbidden: user is deactivated"),
+    "cannot_initiate": _refusal(403, "Forbidden: bot can't initiate conversation with a user"),
+    "not_found": _refusal(400, "Bad Request: chat not found"),
+    "unauthorized": _refusal(401, "Unauthorized"),
+    "flood_bare": _refusal(429, "Too Many Requests"),
+    "migrated": Kind(False, _migrated),
+    "flood": Kind(False, lambda params: flood(params.get("retry_after", 1))),
+    "error": Kind(False, _error),
+    "html_error": Kind(False, lambda params: html_page(params.get("code", 502))),
+    "garbage_undelivered": Kind(False, lambda _: GARBAGE),
+    "garbage": Kind(True, lambda _: GARBAGE),
+    "no_result": Kind(True, lambda _: json_reply({"ok": True})),
+    "bad_result": Kind(True, lambda _: json_reply({"ok": True, "result": True})),
+    "cut_before": Kind(False, ending="cut"),
+    "cut_after": Kind(True, ending="cut"),
+    "hang_before": Kind(False, ending="cut", waits=True),
+    "hang_after": Kind(True, ending="cut", waits=True),
+    "slow": Kind(True, waits=True),
+    "slow_headers": Kind(True, ending="drip"),
+}

@@ -1,0 +1,68 @@
+"""The Bot API's methods: parameters in, answer out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .checks import Draft, check_photo, check_text
+from .params import Params
+from .replies import Refused, Reply, failure, success
+from .state import State
+
+NAMES = {name.lower(): name for name in ("getMe", "sendMessage", "sendPhoto")}
+
+UNAUTHORIZED = failure(401, "Unauthorized")
+NOT_FOUND = failure(404, "Not Found")
+
+_ABILITIES = {
+    "can_join_groups": True,
+    "can_read_all_group_messages": False,
+    "supports_inline_queries": False,
+    "can_connect_to_business": False,
+    "has_main_web_app": False,
+}
+_PHOTO = {"file_id": "AgAD", "file_unique_id": "AQAD", "width": 90, "height": 90, "file_size": 1}
+
+
+@dataclass(frozen=True)
+class Bot:
+    """One bot of this server."""
+
+    id: int
+    username: str
+
+    def user(self) -> dict[str, Any]:
+        name = self.username
+        return {"id": self.id, "is_bot": True, "first_name": name, "username": name}
+
+
+def call(state: State, bot: Bot, name: str, params: Params) -> Reply:
+    """Runs a method of `NAMES`, as Telegram would on a good day."""
+    if name == "getMe":
+        return success(bot.user() | _ABILITIES)
+    try:
+        draft = check_text(params) if name == "sendMessage" else check_photo(params)
+    except Refused as refused:
+        return refused.reply
+    record = state.deliver(name, draft, bot.id)
+    return success(_message(bot, draft, record))
+
+
+def _message(bot: Bot, draft: Draft, record: dict[str, Any]) -> dict[str, Any]:
+    chat = {"id": draft.chat_id, "type": "private", "first_name": f"User {draft.chat_id}"}
+    message: dict[str, Any] = {
+        "message_id": record["message_id"],
+        "from": bot.user(),
+        "chat": chat,
+        "date": int(record["time"]),
+    }
+    if record["method"] == "sendMessage":
+        message["text"] = draft.text
+    else:
+        message["photo"] = [_PHOTO]
+        if draft.text:
+            message["caption"] = draft.text
+    if draft.reply_markup and "inline_keyboard" in draft.reply_markup:
+        message["reply_markup"] = draft.reply_markup
+    return message

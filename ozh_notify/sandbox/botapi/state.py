@@ -1,0 +1,95 @@
+"""What a server remembers: deliveries, counts, and how it was told to behave."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .checks import Draft
+from .config import Config
+from .rules import SENDING, Rule, pick
+
+
+class State:
+    """Everything that lives between two requests. `reset` goes back to the start, ids aside."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.last_message_id = 0
+        self.in_flight = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Message ids and sequence numbers go on rising: none is ever used twice."""
+        self.rules: list[Rule] = []
+        self.messages: list[dict[str, Any]] = []
+        self.first_seq = self.last_message_id + 1
+        self.by_method: Counter[str] = Counter()
+        self.by_status: Counter[str] = Counter()
+        self.send_times: list[float] = []
+        self.max_in_flight = 0
+        self.latency_ms = self.config.latency_ms
+        self.rate_limit = self.config.rate_limit
+        self.chance = random.Random(self.config.seed)  # noqa: S311  # no secret is made of it
+        self._recent: deque[float] = deque()
+
+    @contextmanager
+    def arrival(self, method: str) -> Iterator[None]:
+        """Counts one request, from its arrival to its end."""
+        self.by_method[method] += 1
+        if method.lower() in SENDING:
+            self.send_times.append(time.time())
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    def over_rate(self) -> bool:
+        """Whether a message now would be one too many within the last second."""
+        if not self.rate_limit:
+            return False
+        now, recent = time.monotonic(), self._recent
+        while recent and recent[0] <= now - 1:
+            recent.popleft()
+        if len(recent) >= self.rate_limit:
+            return True
+        recent.append(now)
+        return False
+
+    def pick(self, method: str, chat_id: int | None) -> Rule | None:
+        return pick(self.rules, method, chat_id, self.chance) if self.rules else None
+
+    def deliver(self, method: str, draft: Draft, bot_id: int) -> dict[str, Any]:
+        """Records a message as delivered; its ``message_id`` is its sequence number too."""
+        self.last_message_id += 1
+        record = {
+            "seq": self.last_message_id,
+            "message_id": self.last_message_id,
+            "chat_id": draft.chat_id,
+            "method": method,
+            "text": draft.text,
+            "raw_text": draft.raw_text,
+            "reply_markup": draft.reply_markup,
+            "allow_paid_broadcast": draft.allow_paid_broadcast,
+            "time": time.time(),
+            "bot_id": bot_id,
+        }
+        self.messages.append(record)
+        return record
+
+    def since(self, seq: int) -> list[dict[str, Any]]:
+        return self.messages[max(0, seq - self.first_seq + 1) :]
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "by_method": self.by_method,
+            "by_status": self.by_status,
+            "send_times": self.send_times,
+            "max_in_flight": self.max_in_flight,
+        }
