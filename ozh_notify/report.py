@@ -64,7 +64,8 @@ def _pass(console: Console, result: Result, redact: Callable[[str], str]) -> Non
 
 def _dry_run(console: Console, result: Result, redact: Callable[[str], str]) -> None:
     table = _table(f"{result.campaign}: dry run, nothing was written or sent", "")
-    table.add_row("population", str(result.eligible + sum(result.held.values())), "")
+    whom = result.preview.population if result.preview else "users looked at"
+    table.add_row(whom, str(result.eligible + sum(result.held.values())), "")
     for reason, count in result.held.items():
         table.add_row(f"  {reason}", str(count), "held back")
     if result.invalid:
@@ -76,7 +77,7 @@ def _dry_run(console: Console, result: Result, redact: Callable[[str], str]) -> 
         if shown.recipients:
             first = _table("first recipients", "newest first")
             for r in shown.recipients:
-                first.add_row(str(r["chat_id"]), str(r["first_name"]), f"_id {r['id']}")
+                first.add_row(Text(str(r["first_name"])), str(r["chat_id"]), Text(f"_id {r['id']}"))
             console.print(first)
         button = f"\n\n[ {shown.button} ]" if shown.button else ""
         console.print(Panel(Text(shown.text + button), title="the message", width=72))

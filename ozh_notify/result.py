@@ -28,6 +28,8 @@ class Options:
 class Preview:
     """What a dry run shows besides the counts."""
 
+    population: str
+    """Of whom the counts tell, in words."""
     recipients: tuple[dict[str, Any], ...]
     text: str
     button: str | None

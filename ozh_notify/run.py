@@ -199,6 +199,7 @@ class Pass:
         count = self.found.valid if limit is None else min(limit, self.found.valid)
         share = max(0.0, 1 - FREE_RATE / s.rate_limit)
         self._preview = Preview(
+            self.campaign.population,
             recipients,
             preview(message),
             f"{message.button.text} -> {message.button.target}" if message.button else None,

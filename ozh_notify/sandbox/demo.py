@@ -1,0 +1,189 @@
+"""The demo: both passes, for real, against throw-away servers on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import pymongo
+from rich.console import Console
+from rich.panel import Panel
+from rich.pretty import Pretty
+from rich.rule import Rule
+from rich.text import Text
+
+from ozh_notify.sandbox import mongo
+from ozh_notify.sandbox.botapi import client as botapi
+from ozh_notify.sandbox.people import Person, people
+
+DATABASE = "ozhivlyator_demo"
+CHATS_SHOWN = 4
+OURS = ("OZH_", "MONGO_", "TELEGRAM_", "API_", "JOB_COMPLETION_INDEX", "LOGGING_ENABLED")
+"""Variables of this program: the demo reads none of them from its surroundings."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Both servers, the users in them, and the environment of a pass against them."""
+
+    users: Any
+    bot: botapi.Server
+    cast: list[Person]
+    environment: dict[str, str]
+    folder: str
+
+
+@contextmanager
+def stage(count: int, seed: int) -> Iterator[Stage]:
+    """Both servers up, with made-up users; everything is gone afterwards."""
+    with ExitStack() as stack:
+        server = stack.enter_context(mongo.run())
+        bot = stack.enter_context(botapi.run())
+        client = stack.enter_context(pymongo.MongoClient[dict[str, Any]](server.uri, tz_aware=True))
+        users = client[DATABASE].users
+        cast = people(count, seed, datetime.now(timezone.utc))
+        users.insert_many([dict(person.document) for person in cast])
+        rules = [
+            {"chat_id": person.document["telegram_id"], "do": person.chat}
+            for person in cast
+            if person.chat
+        ]
+        bot.control.rules(rules)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ozh-notify-"))
+        yield Stage(users, bot, cast, _environment(server.uri, bot), folder)
+
+
+def serve(console: Console, count: int, seed: int) -> None:
+    """Leave both servers up until Ctrl-C, and say how to use them."""
+    with stage(count, seed) as up:
+        console.print(f"Both servers are up, with {count} made-up users. Paste this elsewhere:\n")
+        for name, value in up.environment.items():
+            console.print(f"export {name}='{value}'", markup=False, soft_wrap=True)
+        console.print(
+            "\nThen try: ozh-notify discount --dry-run; ozh-notify discount; "
+            "ozh-notify daily-bonus --any-time"
+            f"\nWhat arrived in the chats: {up.bot.url}/control/messages"
+            "\nCtrl-C ends both servers.",
+            soft_wrap=True,
+        )
+        while True:
+            time.sleep(3600)
+
+
+def play(console: Console, count: int, seed: int) -> list[str]:
+    """Show the main job; returns what was not as it should be."""
+    console.print("Starting a MongoDB-compatible server and a Telegram Bot API on 127.0.0.1 ...")
+    with stage(count, seed) as up:
+        before = {user["_id"]: user for user in up.users.find()}
+        problems = []
+        for command in ("discount --dry-run", "discount", "daily-bonus"):
+            problems += _show(console, up, command)
+        _show_chats(console, up)
+        _show_documents(console, up, before)
+        console.print(Rule("the same passes again reach nobody"))
+        for command in ("discount", "daily-bonus"):
+            problems += _show(console, up, command)
+        return problems + unmet(up)
+
+
+def unmet(up: Stage) -> list[str]:
+    """Expectations that do not hold: from the cast's stories, not from what the passes said."""
+    got = Counter((m.chat_id, _campaign(m.raw_text)) for m in up.bot.control.messages())
+    wanted = {
+        (person.document["telegram_id"], person.gets)
+        for person in up.cast
+        if person.gets and not person.chat
+    }
+    problems = [f"chat {chat} got {n} messages" for (chat, _), n in got.items() if n > 1]
+    problems += [f"chat {chat} got no {name}" for chat, name in wanted - got.keys()]
+    problems += [f"chat {chat} got a {name} unasked" for chat, name in got.keys() - wanted]
+    offered = {
+        user["telegram_id"]
+        for user in up.users.find({"discount_offered": True, "ozh_notify.discount.state": "sent"})
+    }
+    if offered != {chat for chat, name in wanted if name == "discount"}:
+        problems.append("discount_offered is not set for exactly those who got the offer")
+    return problems
+
+
+def _campaign(text: str) -> str:
+    return "daily-bonus" if "Бонусы" in text else "discount"
+
+
+def _show(console: Console, up: Stage, command: str) -> list[str]:
+    console.print(Rule(f"ozh-notify {command}"))
+    environment = {**up.environment, "OZH_TIMEZONE": _where_it_is_noon(), "PYTHONUTF8": "1"}
+    if console.is_terminal:
+        environment["FORCE_COLOR"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-m", "ozh_notify", *command.split()],
+        env={**_surroundings(), **environment, "COLUMNS": str(console.width)},
+        cwd=up.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    console.print(Text.from_ansi(done.stdout))
+    return [] if done.returncode == 0 else [f"{command} ended with {done.returncode}"]
+
+
+def _show_chats(console: Console, up: Stage) -> None:
+    messages = up.bot.control.messages()
+    console.print(Rule(f"what arrived in the chats: {len(messages)} messages"))
+    shown = messages[: CHATS_SHOWN // 2] + messages[-CHATS_SHOWN // 2 :]
+    for message in shown:
+        rows = (message.reply_markup or {}).get("inline_keyboard", [])
+        buttons = "".join(f"\n\n[ {key['text']} ]" for row in rows for key in row)
+        console.print(
+            Panel(Text(message.text + buttons), title=f"chat {message.chat_id}", width=72)
+        )
+
+
+def _show_documents(console: Console, up: Stage, before: dict[Any, Any]) -> None:
+    console.print(Rule("user documents, before and after"))
+    for story in ("one picture, nothing left", "has blocked the bot", "registered lately"):
+        person = next((p for p in up.cast if p.story == story), None)
+        if person is None:
+            continue
+        after = up.users.find_one({"telegram_id": person.document["telegram_id"]})
+        shown = ("telegram_id", "discount_offered", "ozh_notify")
+        for when, user in (("before", before[after["_id"]]), ("after", after)):
+            fields = {name: user[name] for name in shown if name in user}
+            console.print(f"{story}, {when}:", style="dim")
+            console.print(Pretty(fields))
+
+
+def _where_it_is_noon() -> str:
+    """A zone where it is about noon: the bonus may be sent, and midnight is far."""
+    east = 12 - datetime.now(timezone.utc).hour
+    return f"Etc/GMT{-east:+d}" if east else "Etc/GMT"
+
+
+def _surroundings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+def _environment(uri: str, bot: botapi.Server) -> dict[str, str]:
+    return {
+        "MONGO_URI": uri,
+        "MONGO_DB_NAME": DATABASE,
+        "TELEGRAM_BOT_TOKEN": bot.token,
+        "OZH_TELEGRAM_API_URL": bot.url,
+        "OZH_DISCOUNT_PACK": "10 оживашек",
+        "OZH_DISCOUNT_PRICE": "149 ₽",
+        "OZH_DISCOUNT_OLD_PRICE": "249 ₽",
+        "OZH_DISCOUNT_BUTTON_TEXT": "Выбрать картинку",
+        "OZH_DISCOUNT_BUTTON": "discount:buy",
+        "OZH_DAILY_BONUS_BUTTON_TEXT": "Забрать бонус",
+        "OZH_DAILY_BONUS_BUTTON": "bonus:claim",
+    }

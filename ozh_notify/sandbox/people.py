@@ -1,0 +1,105 @@
+"""Made-up users for the demo: with every kind of reason to be messaged or left alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+Document = dict[str, Any]
+
+NAMES = (
+    *("Анна", "Мария", "Елена", "Ольга", "Наталья", "Ирина", "Дарья", "Полина", "Алиса"),
+    *("Иван", "Пётр", "Сергей", "Дмитрий", "Алексей", "Максим", "Никита", "Егор", "Тимур"),
+)
+FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user document, and what the demo expects to become of them."""
+
+    document: Document
+    story: str
+    gets: str = ""
+    """The campaign whose message this user is to get; empty for none."""
+    chat: str = ""
+    """What the emulator does in their chat; empty for a chat that works."""
+
+
+def people(count: int, seed: int, now: datetime) -> list[Person]:
+    """``count`` users, each story at least once where there is room; the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - a repeatable cast, not a secret
+    cast = [STORIES[n % len(STORIES)] for n in range(count)]
+    chance.shuffle(cast)
+    return [story(_User(chance, 100_000 + n, now)) for n, story in enumerate(cast)]
+
+
+@dataclass(frozen=True)
+class _User:
+    chance: random.Random
+    number: int
+    now: datetime
+
+    def ago(self, low: float, high: float) -> datetime:
+        """A moment between ``low`` and ``high`` hours ago."""
+        moment = self.now - timedelta(hours=self.chance.uniform(low, high))
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+    def document(self, **fields: Any) -> Document:
+        """Somebody who registered long ago and has a balance; ``fields`` say what differs."""
+        registered = self.ago(24 * 10, 24 * 60)
+        return {
+            "telegram_id": self.number,
+            "first_name": self.chance.choice(NAMES),
+            "language_code": "ru",
+            "registered_at": registered,
+            "generations_count": self.chance.randint(2, 9),
+            "balance": self.chance.randint(1, 5),
+            "first_generation_at": registered + timedelta(minutes=5),
+            "discount_offered": False,
+            "daily_bonus_claimed_today": False,
+            **fields,
+        }
+
+    def spent(self, **fields: Any) -> Document:
+        """Made one picture more than a day ago, and has no balance left."""
+        first = {"first_generation_at": self.ago(25, 24 * 9)}
+        return self.document(**{"generations_count": 1, "balance": 0, **first, **fields})
+
+    def new(self, **fields: Any) -> Document:
+        """Registered within the last days."""
+        first = {"generations_count": 0, "first_generation_at": None}
+        return self.document(**{"registered_at": self.ago(1, 70), **first, **fields})
+
+
+def _held(state: str, until: datetime, at: datetime, campaign: str = "discount") -> Document:
+    kept = {"state": state, "hold_until": until, "run": "earlier", "at": at, "attempts": 1}
+    return {"ozh_notify": {campaign: kept}}
+
+
+STORIES: tuple[Callable[[_User], Person], ...] = (
+    lambda u: Person(u.spent(), "one picture, nothing left", "discount"),
+    lambda u: Person(u.spent(), "one picture, nothing left", "discount"),
+    lambda u: Person(u.spent(balance=0.0), "a balance of 0.0", "discount"),
+    lambda u: Person(u.new(), "registered lately", "daily-bonus"),
+    lambda u: Person(u.new(), "registered lately", "daily-bonus"),
+    lambda u: Person(u.spent(), "has blocked the bot", "discount", "blocked"),
+    lambda u: Person(u.new(), "has deleted the account", "daily-bonus", "deactivated"),
+    lambda u: Person(u.spent(first_generation_at=u.ago(1, 23)), "one picture, but lately"),
+    lambda u: Person(u.spent(discount_offered=True), "was offered the discount"),
+    lambda u: Person(
+        u.spent(**_held("sent", FAR, u.ago(48, 90))), "was offered, the flag was reset"
+    ),
+    lambda u: Person(
+        u.spent(**_held("unreachable", u.now + timedelta(days=20), u.ago(200, 240))),
+        "blocked the bot ten days ago",
+    ),
+    lambda u: Person(u.spent(**_held("unknown", FAR, u.ago(48, 90))), "outcome unknown"),
+    lambda u: Person(u.spent(ozh_notify={"muted": True}), "is muted"),
+    lambda u: Person(u.spent(telegram_id="@nobody"), "has no usable chat id"),
+    lambda u: Person(u.new(daily_bonus_claimed_today=True), "has claimed the bonus today"),
+    lambda u: Person(u.document(), "an old hand with a balance"),
+)
