@@ -16,7 +16,7 @@ demo: $(READY) ## Show both passes on throw-away servers on this machine
 	@$(BIN)/ozh-notify demo
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 test-long: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m long

@@ -88,8 +88,8 @@ def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
             is_date = {criterion.field: {"$type": "date", **NOT_AN_ARRAY}}
             steps.append((f"no date in {criterion.field}", is_date))
         steps.append((criterion.otherwise, conditions(criterion)))
-    steps += [(reason, {"$nor": [held]}) for reason, held in _holds(query)]
-    steps.append(("muted", _unmuted(query)))
+    steps += [(reason, {"$nor": [held]}) for reason, held in holds(query)]
+    steps.append(("muted", unmuted(query)))
     if query.campaign.settings.extra_filter:
         steps.append(("kept out by OZH_EXTRA_FILTER", query.campaign.settings.extra_filter))
     return merged([*_population(query), *_chats(query)]), steps
@@ -138,10 +138,11 @@ def _further(query: Query) -> list[Filter]:
 
 def _wanted(query: Query) -> list[Filter]:
     extra = query.campaign.settings.extra_filter
-    return [_unmuted(query), *([{"$and": [extra]}] if extra else []), *_chats(query)]
+    return [unmuted(query), *([{"$and": [extra]}] if extra else []), *_chats(query)]
 
 
-def _unmuted(query: Query) -> Filter:
+def unmuted(query: Query) -> Filter:
+    """Users nobody has muted."""
     return {f"{query.campaign.settings.state_field}.muted": {"$ne": True}}
 
 
@@ -167,7 +168,7 @@ def _sent_before(query: Query, moment: datetime) -> Filter:
     return {f"{slot}.state": "sent", f"{slot}.at": {"$lt": moment}}
 
 
-def _holds(query: Query) -> list[tuple[str, Filter]]:
+def holds(query: Query) -> list[tuple[str, Filter]]:
     """Each way a delivery holds a user, with the filter of those it holds."""
     slot, now = query.campaign.slot, query.now
     lasting = {f"{slot}.hold_until": {"$gt": now}}

@@ -16,16 +16,15 @@ from datetime import timedelta
 from itertools import islice
 from typing import Protocol
 
-import jinja2
-
 from ozh_notify.audience import Query
 from ozh_notify.breaker import Breaker
 from ozh_notify.campaigns import Campaign
 from ozh_notify.candidates import Candidate, Candidates
 from ozh_notify.clock import Clock
 from ozh_notify.errors import Incomplete, OzhError
+from ozh_notify.latency import Latency
 from ozh_notify.ledger import Blame, Outcome, Record, State
-from ozh_notify.message import Composer, Message
+from ozh_notify.message import Composer, Message, Unrenderable
 from ozh_notify.pacer import Pacer
 from ozh_notify.recipient import Recipient
 from ozh_notify.settings import SEND_LIMIT, local
@@ -40,6 +39,9 @@ MAX_IN_FLIGHT = 256
 MIN_IN_FLIGHT = 4
 RECORD_AT_MOST = 500
 """Outcomes in one bulk write."""
+RECORD_SECONDS = 0.05
+"""How long outcomes gather where the rate is high: one write for many costs a fraction."""
+HIGH_RATE = 100.0
 PATIENCE = 4.0
 """Seconds a signal leaves to what is in flight; then its outcome is unknown."""
 WAKE_MARGIN = timedelta(minutes=5)
@@ -118,6 +120,7 @@ class Delivery:
         self._all_claimed = self._all_settled = False
         self._wake, self._low, self._to_record = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._latency = 0.0
+        self.latency = Latency()
         self._bug: BaseException | None = None
 
     async def run(self, candidates: Candidates) -> Tally:
@@ -250,11 +253,12 @@ class Delivery:
             return unsent("the chat id became unusable")
         try:
             message = self.job.composer.compose(who.first_name, who.language)
-        except jinja2.TemplateError as error:
-            return Outcome(State.REJECTED, error=f"template: {error}", blame=Blame.CONTENT)
+        except Unrenderable as error:
+            return Outcome(State.REJECTED, error=str(error), blame=Blame.CONTENT)
         return await self.job.sender.send(who.chat_id, message)
 
     def _learn(self, seconds: float) -> None:
+        self.latency.observe(seconds)
         self._latency = seconds if not self._latency else 0.9 * self._latency + 0.1 * seconds
 
     def _landed(self, task: asyncio.Task[None]) -> None:
@@ -290,6 +294,8 @@ class Delivery:
                 self._to_record.clear()
                 await self._to_record.wait()
                 continue
+            if self.job.pacer.rate >= HIGH_RATE and not self._all_settled:
+                await asyncio.sleep(RECORD_SECONDS)
             batch = [
                 self._outcomes.popleft() for _ in range(min(RECORD_AT_MOST, len(self._outcomes)))
             ]

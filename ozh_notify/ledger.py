@@ -115,6 +115,32 @@ def lapse(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipelin
     return _store(campaign, state)
 
 
+def give_back(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+    """(h) `reconcile --resend` -> `retry`: no hold, so the next pass takes the user.
+
+    The claim goes, so that a late confirm of the pass that held it finds nothing to overwrite.
+    """
+    return _store(campaign, _settled(slot, State.RETRY, now, "run", "attempts", "error"))
+
+
+def mark_sent(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+    """(i) `reconcile --mark-sent` -> `sent`, until the end of the period of the claim."""
+    state = _settled(slot, State.SENT, now, "run", "attempts", "message_id")
+    held, at = slot.get("hold_until"), slot.get("at")
+    if campaign.daily and isinstance(held, datetime):
+        # An outcome holds until the end of the claim's day; `at` may be of the day after.
+        until = held
+    else:
+        until = campaign.period_end(at if isinstance(at, datetime) else now)
+    state["hold_until"] = {"$literal": until}
+    return _store(campaign, state, remember=True)
+
+
+def _settled(slot: Mapping[str, Any], state: State, now: datetime, *kept: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {key: {"$literal": slot[key]} for key in kept if key in slot}
+    return {**fields, "state": {"$literal": state.value}, "at": {"$literal": now}}
+
+
 def hold_until(
     campaign: Campaign, state: State, claimed_at: datetime, now: datetime
 ) -> datetime | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any, Literal, TextIO
 
-TOKEN = re.compile(r"\b\d{5,}:[A-Za-z0-9_-]{20,}")
+TOKEN = re.compile(r"\d{5,}:[A-Za-z0-9_-]{20,}")
 CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+:[^/\s]+@")
 SHORTEST_SECRET = 4
 """A shorter one cannot be told from ordinary text."""
@@ -23,8 +23,12 @@ class Redactor:
     """Replaces secrets in text; knows the shapes of tokens and credentials besides."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        long_enough = [s for s in secrets if len(s) >= SHORTEST_SECRET]
+        # In JSON a quote or a backslash of a password looks different.
+        as_json = [json.dumps(s, ensure_ascii=False)[1:-1] for s in long_enough]
+        known = sorted({*long_enough, *as_json}, key=len, reverse=True)
+        # Telegram's library puts what it quotes in lower case.
+        self._known = re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
 
     def __call__(self, text: str) -> str:
         if self._known:
@@ -84,7 +88,7 @@ def setup(
     if kind == "auto":
         kind = "json" if "KUBERNETES_SERVICE_HOST" in os.environ else "text"
     handler = logging.StreamHandler(stream or sys.stderr)
-    journald = "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty()
+    journald = _is_journal(handler.stream)
     handler.setFormatter(
         JsonFormatter(redact) if kind == "json" else TextFormatter(redact, journald=journald)
     )
@@ -93,3 +97,15 @@ def setup(
     root.setLevel(logging.WARNING if enabled else logging.ERROR)
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
     logging.getLogger("ozh_notify").setLevel(level if enabled else logging.ERROR)
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Whether a stream is what systemd connected to its journal, and no file or pipe since.
+
+    The variable is inherited by whatever a unit starts: ``man systemd.exec``, ``JOURNAL_STREAM``.
+    """
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

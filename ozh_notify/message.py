@@ -14,8 +14,15 @@ from ozh_notify.campaigns import Button, Campaign
 from ozh_notify.errors import ConfigError
 from ozh_notify.recipient import LONGEST_NAME, language
 
+ENCODING = "utf-8-sig"
+"""UTF-8; a byte order mark, as some editors write it, is no part of the message."""
+
 SAMPLE_NAMES = ("Анна", "", "<" * LONGEST_NAME)
 """A name, none, and the longest one that needs escaping."""
+
+
+class Unrenderable(ConfigError):
+    """A template fails for one user, which no sample has shown."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,21 @@ class Composer:
         """
         self._button = campaign.button()
         self._words = dict(campaign.words())
+        self._folder = campaign.settings.templates_dir
         self._environment = _environment(campaign)
         self._templates = self._load(campaign)
 
     def compose(self, first_name: str, user_language: str) -> Message:
-        """The message for a user with this first name and language code, either maybe empty."""
+        """The message for a user with this first name and language code, either maybe empty.
+
+        Raises:
+            Unrenderable: an expression of the template fails for this user.
+        """
         template = self._template(user_language)
-        html = template.render(self._words, first_name=first_name or None).strip()
+        try:
+            html = template.render(self._words, first_name=first_name or None).strip()
+        except Exception as error:
+            raise Unrenderable(f"template {template.name}: {error}") from error
         return Message(html, self._button)
 
     @property
@@ -76,14 +91,20 @@ class Composer:
             raise ConfigError(f"{where}:{error.lineno}: {error.message}") from None
         except jinja2.TemplateNotFound:
             raise ConfigError(f"there is no template {file}") from None
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(f"template {file} cannot be read as UTF-8 text") from None
+        except UnicodeDecodeError as error:
+            line = bytes(error.object[: error.start]).count(b"\n") + 1
+            raise ConfigError(f"{self._path(file)}:{line}: it is no UTF-8 text") from None
+        except OSError as error:
+            raise ConfigError(f"{self._path(file)} cannot be read: {error.strerror}") from None
         path = str(template.filename)
-        source = Path(path).read_text(encoding="utf-8")
+        source = Path(path).read_text(encoding=ENCODING)
         self._check_variables(path, source)
         for sample in SAMPLE_NAMES:
             self._check_rendered(path, source, template, sample)
         return template
+
+    def _path(self, file: str) -> Path:
+        return (self._folder or Path()) / file
 
     def _check_variables(self, path: str, source: str) -> None:
         tree = self._environment.parse(source)
@@ -133,7 +154,7 @@ def plural(count: object, one: str, few: str, many: str) -> str:
 def _environment(campaign: Campaign) -> jinja2.Environment:
     loaders: list[jinja2.BaseLoader] = []
     if campaign.settings.templates_dir:
-        loaders.append(jinja2.FileSystemLoader(campaign.settings.templates_dir))
+        loaders.append(jinja2.FileSystemLoader(campaign.settings.templates_dir, encoding=ENCODING))
     package = type(campaign).__module__.partition(".")[0]
     loaders.append(jinja2.FileSystemLoader(_templates_of(package)))
     environment = jinja2.Environment(

@@ -22,6 +22,9 @@ LONGEST_NAME = 64
 
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
+JOINERS = "\u200c\u200d"
+"""They shape Persian words and hold emoji of several people together."""
+
 
 @dataclass(frozen=True)
 class Recipient:
@@ -83,7 +86,8 @@ def name(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     kept = (c for c in value[:1000] if c not in BIDI and unicodedata.category(c) not in _UNFIT)
-    return " ".join("".join(c if c.isprintable() else " " for c in kept).split())[:LONGEST_NAME]
+    shown = "".join(c if c.isprintable() or c in JOINERS else " " for c in kept)
+    return " ".join(shown.split())[:LONGEST_NAME].strip(f" {JOINERS}")
 
 
 _UNFIT = ("Cs", "Co", "Cn")

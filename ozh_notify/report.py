@@ -41,8 +41,10 @@ def print_result(
     """Print a result to stdout, and flush it."""
     stream = stream or sys.stdout
     if as_json:
-        text = json.dumps(result.as_json(), ensure_ascii=False, default=str)
-        print(redact(text), file=stream, flush=True)
+        text = redact(json.dumps(result.as_json(), ensure_ascii=False, default=str))
+        if (stream.encoding or "utf-8").lower() != "utf-8":
+            text = json.dumps(json.loads(text))
+        print(text, file=stream, flush=True)
         return
     console = Console(file=stream, highlight=False, soft_wrap=True)
     (_dry_run if result.dry_run else _pass)(console, result, redact)
@@ -121,15 +123,17 @@ async def show_progress(running: Pass) -> None:
         TextColumn(running.campaign.name),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.speed:.1f}/s", justify="right"),
+        TextColumn("{task.fields[rate]:.1f}/s", justify="right"),
         TimeRemainingColumn(),
     )
     if not console.is_terminal:
         return
     with Progress(*columns, console=console, transient=True, disable=False) as progress:
-        task = progress.add_task("pass", total=None)
+        # rich's own speed is None at first, which no format can show.
+        task = progress.add_task("pass", total=None, rate=0.0)
         while True:
             await asyncio.sleep(REFRESH)
             if running.delivery:
                 done = running.delivery.tally.settled
-                progress.update(task, completed=done, total=running.found.valid)
+                rate = done / (progress.tasks[0].elapsed or REFRESH)
+                progress.update(task, completed=done, total=running.found.valid, rate=rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.constants import ParseMode
@@ -11,9 +12,10 @@ from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, Te
 from ozh_notify.campaigns import Button
 from ozh_notify.errors import ConfigError, Incomplete, Unavailable
 from ozh_notify.ledger import Blame, Outcome, State
+from ozh_notify.logs import Redactor
 from ozh_notify.message import Message
 from ozh_notify.settings import Settings
-from ozh_notify.transport import AiohttpRequest, NeverLeft, TooManyRequests
+from ozh_notify.transport import AiohttpRequest, NeverLeft, TooManyRequests, message_id
 
 MAX_IN_FLIGHT = 256
 """Requests at a time, where rate x latency asks for that many."""
@@ -41,6 +43,7 @@ class Sender:
         if settings.token is None:
             raise ConfigError("TELEGRAM_BOT_TOKEN is missing: the token of the bot")
         self._settings = settings
+        self._redact = Redactor(settings.secrets)
         proxy = settings.telegram_proxy.get_secret_value() if settings.telegram_proxy else None
         request = AiohttpRequest(MAX_IN_FLIGHT, proxy)
         self._bot = Bot(
@@ -82,20 +85,23 @@ class Sender:
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
         """Send once; every expected ending is an outcome, never an exception."""
+        message_id.set(None)
         try:
-            sent = await self._bot.send_message(
+            await self._bot.send_message(
                 chat_id,
                 message.html,
                 parse_mode=ParseMode.HTML,
                 reply_markup=self._markup(message.button),
                 api_kwargs=self._extra,
             )
-            return Outcome(State.SENT, message_id=int(sent.message_id))
         except TelegramError as error:
-            return classify(error)
+            outcome = classify(error)
+            return replace(outcome, error=self._redact(outcome.error))  # it will be stored
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            # A 2xx whose JSON holds no message: most likely delivered.
-            return _unknown(f"a reply without a message ({type(error).__name__})")
+            return _unknown(f"a reply without sense ({type(error).__name__})")
+        # A 2xx whose JSON holds no message was most likely delivered.
+        number = message_id.get()
+        return Outcome(State.SENT, number) if number else _unknown("a reply without a message")
 
     def _markup(self, button: Button | None) -> InlineKeyboardMarkup | None:
         if button is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, time, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
@@ -285,7 +285,7 @@ class Settings(BaseSettings):
 
     def set_explicitly(self, variable: str) -> bool:
         """Whether the operator named this variable, be it with its default value."""
-        return any(
+        return variable in self.others or any(
             field.alias == variable and name in self.model_fields_set
             for name, field in type(self).model_fields.items()
         )
@@ -325,25 +325,46 @@ def load(
         problems.append("TELEGRAM_BOT_TOKEN is missing: the token of the bot, from @BotFather")
     values["env_file"] = env_file
     others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables()}
-    try:
-        settings = Settings(**values, others=others)
-    except ValidationError as error:
-        raise ConfigError(_listed(problems + [_words(e) for e in error.errors()])) from None
-    problems += _together(settings)
+    settings, wrong = _validated({**values, "others": others})
+    problems += wrong + _together(settings)
     if problems:
-        raise ConfigError(_listed(problems))
+        raise ConfigError(_listed(_once(problems)))
     return settings, [_unknown(n) for n in others if n not in declared]
 
 
-def gather(env_file: Path | None, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _validated(values: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """Settings of what is valid, and what is wrong with the rest."""
+    try:
+        return Settings(**values), []
+    except ValidationError as error:
+        wrong = {str(e["loc"][0]): _words(e) for e in error.errors()}
+    valid = {name: value for name, value in values.items() if name not in wrong}
+    return Settings(**{"MONGO_URI": "mongodb://unset/unset", **valid}), list(wrong.values())
+
+
+def _once(problems: list[str]) -> list[str]:
+    """One problem a variable: what is wrong with it, or its file, also leaves it missing."""
+    first: dict[str, str] = {}
+    for problem in problems:
+        name = problem.replace(":", " ").partition(" ")[0].removesuffix("_FILE")
+        first.setdefault(name, problem)
+    return list(first.values())
+
+
+def gather(
+    env_file: Path | None, environ: Mapping[str, str] = os.environ
+) -> tuple[dict[str, Any], list[str]]:
     """Cleaned, non-empty values by variable name, ``…_FILE`` read; and problems met."""
     path = env_file or Path(".env")
     raw: dict[str, str | None] = {}
     problems = []
     try:
-        raw = dotenv_values(path) if path.is_file() else {}
+        # A byte order mark, as some editors write it, is no part of the first name.
+        raw = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path} cannot be read: {_reason(error)}")
+    if env_file and not path.is_file():
+        problems.append(f"{path} cannot be read: it is no file")
     merged = {**raw, **environ}
     values = {n: _clean(v) for n, v in merged.items() if v is not None and _clean(v)}
     for name in SECRETS:
@@ -359,6 +380,7 @@ def gather(env_file: Path | None, environ: Mapping[str, str]) -> tuple[dict[str,
             problems.append(f"{name}_FILE: {file} cannot be read: {_reason(error)}")
             continue
         if not values[name]:
+            del values[name]
             problems.append(f"{name}_FILE: {file} is empty")
     return values, problems
 
@@ -370,8 +392,13 @@ def _reason(error: Exception) -> str:
 def _together(settings: Settings) -> list[str]:
     """Problems that only two variables together have."""
     problems = []
-    if not database(settings):
+    if not (name := database(settings)):
         problems.append("MONGO_DB_NAME is missing: MONGO_URI names no database either")
+    elif not settings.mongo_db_name:
+        try:
+            _database_name(name)
+        except ValueError as error:
+            problems.append(f"MONGO_URI: {error}, after the host")
     for campaign in ("DISCOUNT", "DAILY_BONUS"):
         text = getattr(settings, f"{campaign.lower()}_button_text")
         target = getattr(settings, f"{campaign.lower()}_button")
@@ -390,12 +417,10 @@ def database(settings: Settings) -> str | None:
     if settings.mongo_db_name:
         return settings.mongo_db_name
     rest = settings.mongo_uri.get_secret_value().partition("://")[2].rpartition("@")[2]
-    return rest.partition("/")[2].partition("?")[0] or None
+    return unquote(rest.partition("/")[2].partition("?")[0]) or None
 
 
 def _passwords(address: str) -> list[str]:
-    from urllib.parse import unquote  # noqa: PLC0415
-
     credentials = address.partition("://")[2].rpartition("@")[0]
     password = credentials.partition(":")[2]
     return [address, *({password, unquote(password)} if password else ())]

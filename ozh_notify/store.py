@@ -107,6 +107,7 @@ class Store:
         cursor = self.users.find(audience.eligible(query), fields, batch_size=CHUNK)
         cursor.sort(self.campaign.newest_by(), -1)
         found = Candidates(keep)
+        await self._reach("scan the users")
         with failing("scan the users"), pymongo.timeout(READ_LIMIT):
             while chunk := await cursor.to_list(CHUNK):
                 for user in chunk:
@@ -226,7 +227,17 @@ class Store:
         inside = {p for p in paths for q in paths if p.startswith(f"{q}.")}
         return {path: 1 for path in ("_id", *paths) if path not in inside}
 
+    async def _reach(self, doing: str) -> None:
+        """Fail soon where no server answers.
+
+        Under a time limit of its own an operation looks for a server all that time, whatever
+        `serverSelectionTimeoutMS` says (PyMongo, ``Topology.get_server_selection_timeout``).
+        """
+        with failing(doing), pymongo.timeout(SELECTION_LIMIT):
+            await self._client.admin.command("ping")
+
     async def _drain(self, cursor: Any, doing: str) -> list[Document]:
+        await self._reach(doing)
         with failing(doing), pymongo.timeout(READ_LIMIT):
             return list(await cursor.to_list(None))
 
@@ -272,7 +283,7 @@ def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
                 connectTimeoutMS=int(SELECTION_LIMIT * 1000),
                 timeoutMS=int(READ_LIMIT * 1000),
             )
-    except (ConfigurationError, ValueError, TypeError, UserWarning) as error:
+    except (ConfigurationError, ValueError, TypeError, OSError, UserWarning) as error:
         if "DNS" in str(error) or "resolution" in str(error):
             raise Unavailable("MONGO_URI: its host name cannot be resolved") from None
         raise ConfigError(
@@ -306,6 +317,13 @@ def failing(doing: str) -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise translated(error, doing) from error
+
+
+@contextmanager
+def limited(doing: str, seconds: float | None = READ_LIMIT) -> Iterator[None]:
+    """:func:`failing`, with a time limit of its own in seconds; None waits as long as it takes."""
+    with failing(doing), pymongo.timeout(seconds):
+        yield
 
 
 def passing(error: PyMongoError) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
-from ozh_notify.cli import demo, passes
+from ozh_notify.cli import demo, explain, indexes, mute, passes, reconcile, status
 from ozh_notify.cli.common import Common
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.logs import Redactor
@@ -52,10 +53,15 @@ def common(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Russian text must not crash an ASCII locale
+            stream.reconfigure(errors="backslashreplace")
     try:
         for campaign in registry().values():
             passes.add(app, campaign)
         demo.add(app)
+        for command in (status, indexes, explain, reconcile, mute):
+            command.add(app)
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)
         return int(result or 0)
     except SystemExit as leaving:

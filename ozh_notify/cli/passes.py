@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -17,7 +18,7 @@ import typer
 from ozh_notify import __version__
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.common import Common
-from ozh_notify.errors import OzhError
+from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
 from ozh_notify.result import Options, Result, outside
 
@@ -140,13 +141,21 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
         settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
         work = _run if asked.test_to is None else _trial
         return asyncio.run(work(campaign(settings), asked, redact))
+    except typer.BadParameter:
+        raise
     except OzhError as error:
         ended: OzhError = error
+    except (KeyboardInterrupt, SystemExit):
+        ended = Incomplete("interrupted")
     except Exception as bug:
         print(redact(traceback.format_exc()), file=sys.stderr)
         ended = OzhError(f"a bug in ozh-notify: {type(bug).__name__}; its traceback is on stderr")
     result = outside(campaign.name, started_at, dry_run=asked.options.dry_run, error=ended)
     _print(result, asked, redact)
+    if asked.test_to is None:
+        from ozh_notify.watch.failure import report_failure  # noqa: PLC0415
+
+        report_failure(campaign, asked.options, asked.common.env_file, result)
     return result.exit_code
 
 
@@ -158,6 +167,7 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     from ozh_notify.sender import Sender  # noqa: PLC0415
     from ozh_notify.stop import Stop  # noqa: PLC0415
     from ozh_notify.store import Store  # noqa: PLC0415
+    from ozh_notify.watch import Watch  # noqa: PLC0415
 
     settings, options = campaign.settings, asked.options
     stop = Stop()
@@ -168,12 +178,16 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
         options = replace(options, shard=(settings.shard_index, settings.shards))
     running = Pass(campaign, options, stop, Clock(), __version__)
     progress = asyncio.create_task(show_progress(running))
+    watch = Watch.of(campaign, options, redact, stop)
+    watch.begin()
+    sender = functools.cache(lambda: Sender(settings))
     result = await running.run(
-        lambda: Store(settings, campaign), None if options.dry_run else lambda: Sender(settings)
+        lambda: Store(settings, campaign), None if options.dry_run else sender
     )
     progress.cancel()
     await asyncio.wait({progress})
     _print(result, asked, redact)
+    await watch.ended(result, running, sender)
     if stop.since_signal():
         # A thread of the driver or of the name resolver may hang: do not wait for it.
         sys.stderr.flush()

@@ -110,7 +110,7 @@ def _arguments(kind: str, port: int, folder: str, test_commands: bool) -> list[s
         extra = ["--setParameter", "enableTestCommands=1"] if test_commands else []
         return ["--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", str(data), *extra]
     extra = ["--cache-size", "512M"] if kind == "secantusd-rs" else []
-    if test_commands and kind == "secantusd-py":
+    if test_commands:
         extra += ["--enable-test-commands"]
     storage = ":memory:" if kind == "secantusd-py" else str(Path(folder, "data"))
     return ["--host", "127.0.0.1", "--port", str(port), "--storage-path", storage, *extra]

@@ -1,0 +1,106 @@
+"""``ozh-notify indexes``: what is recommended, what exists; created only when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ozh_notify.campaigns import registry
+from ozh_notify.cli.common import Common
+from ozh_notify.cli.operator import print_json, print_table
+from ozh_notify.errors import ConfigError
+from ozh_notify.settings import Settings, database
+
+if TYPE_CHECKING:
+    from ozh_notify.desk import Desk
+    from ozh_notify.indexes import Standing
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("indexes")(command)
+
+
+def command(
+    context: typer.Context,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create what is missing; nothing is ever dropped.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """The recommended indexes, and which of them exist; writes only with --create."""
+    common: Common = context.obj
+    settings, redact = common.load()
+    found, created = asyncio.run(_look(settings, create))
+    missing = [standing.index.name for standing in found if not standing.usable]
+    if as_json:
+        listed = [standing.as_json() for standing in found]
+        print_json({"indexes": listed, "missing": missing, "created": created}, redact)
+        return
+    _print(found, f"{database(settings)}.{settings.users_collection}", redact)
+    if created:
+        print(f"created: {', '.join(created)}")
+    elif create:
+        print("nothing was missing")
+    elif missing:
+        print("To create what is missing: ozh-notify indexes --create")
+
+
+async def _look(settings: Settings, create: bool) -> tuple[list[Standing], list[str]]:
+    """How things stand, after creating what is missing when asked to."""
+    from ozh_notify.desk import Desk  # noqa: PLC0415 - the driver
+    from ozh_notify.indexes import compare, recommended  # noqa: PLC0415
+
+    wanted = recommended(campaign(settings) for campaign in registry().values())
+    created = []
+    async with Desk(settings) as desk:
+        found = compare(wanted, await desk.indexes())
+        if create:
+            if not await desk.exists():
+                raise ConfigError(
+                    f"there is no collection {settings.users_collection!r} in "
+                    f"{database(settings)!r}: is OZH_USERS_COLLECTION right?"
+                )
+            created = [await _create(desk, one) for one in found if not one.usable]
+            found = compare(wanted, await desk.indexes())
+    return found, created
+
+
+async def _create(desk: Desk, standing: Standing) -> str:
+    print(f"creating {standing.free_name} ...", end=" ", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    try:
+        await desk.create(standing.index, standing.free_name)
+    except BaseException:
+        print("failed", file=sys.stderr, flush=True)
+        raise
+    print(f"done in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+    return standing.free_name
+
+
+def _print(found: list[Standing], where: str, redact: Callable[[str], str]) -> None:
+    rows = [
+        (
+            standing.existing.name if standing.existing else standing.index.name,
+            "ok" if standing.usable else "missing",
+            _size(standing.existing.size if standing.existing else None),
+            ", ".join(field for field, _ in standing.index.keys),
+            standing.index.purpose,
+            standing.differs,
+        )
+        for standing in found
+    ]
+    columns = ("index", "", "size", "keys", "what for", "also set, unasked")
+    print_table(f"indexes of {where}", columns, rows, redact)
+
+
+def _size(size: int | None) -> str:
+    """Bytes as people read them."""
+    if size is None:
+        return ""
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"

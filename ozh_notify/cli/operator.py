@@ -1,0 +1,78 @@
+"""What the operator's commands share: names of campaigns, and one renderer a kind of output."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ozh_notify.campaigns import Campaign, registry
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 400
+"""Characters of a line where stdout is no terminal: a row is one line, whatever its length."""
+
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "yes": "green", "no": "red"}
+
+
+def campaign_named(name: str) -> type[Campaign]:
+    """The campaign of that name.
+
+    Raises:
+        typer.BadParameter: there is none; with the nearest name.
+    """
+    campaigns = registry()
+    if name in campaigns:
+        return campaigns[name]
+    near = difflib.get_close_matches(name.replace("_", "-"), campaigns, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(campaigns)}"
+    raise typer.BadParameter(f"{name!r} is no campaign: {hint}", param_hint="CAMPAIGN")
+
+
+def now() -> datetime:
+    """The moment, as MongoDB keeps it: in milliseconds."""
+    moment = datetime.now(timezone.utc)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def print_json(value: Mapping[str, Any], redact: Callable[[str], str]) -> None:
+    """The one object on stdout; moments are ISO 8601."""
+
+    def plain(other: Any) -> str:
+        return other.isoformat() if isinstance(other, datetime) else str(other)
+
+    print(redact(json.dumps(value, ensure_ascii=False, default=plain)), flush=True)
+
+
+def console() -> Console:
+    """Where tables go."""
+    from rich.console import Console  # noqa: PLC0415
+
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(file=sys.stdout, highlight=False, width=width)
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    redact: Callable[[str], str],
+) -> None:
+    """A table of plain text; a cell that says ok, warning, problem, yes or no has its colour."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left", show_header=any(columns))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        cells = ["" if cell is None else redact(str(cell)) for cell in row]
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
+    console().print(table)

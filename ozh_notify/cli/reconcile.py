@@ -1,0 +1,179 @@
+"""``ozh-notify reconcile``: list deliveries whose outcome is in doubt, and settle them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.cli.chat_list import chats_in
+from ozh_notify.cli.common import Common
+
+if TYPE_CHECKING:
+    from ozh_notify.reconcile import Action, Found, Narrowing
+
+STATES = ("unknown", "retry", "unreachable", "rejected")
+COLUMNS = ("user", "chat_id", "at", "run", "error")
+PIPE_WIDTH = 400
+"""Characters of a line where stdout is no terminal."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command line."""
+
+    campaign: Campaign
+    which: Narrowing
+    action: Action | None
+    yes: bool
+    as_json: bool
+    redact: Callable[[str], str]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("reconcile")(command)
+
+
+def command(
+    context: typer.Context,
+    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", show_default=False)],
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Give them back: the next pass messages them.")
+    ] = False,
+    mark_sent: Annotated[
+        bool, typer.Option("--mark-sent", help="They were delivered: count them as sent.")
+    ] = False,
+    state: Annotated[
+        str, typer.Option(metavar="|".join(STATES), help="Deliveries in this state.")
+    ] = "unknown",
+    run: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only what this pass left behind.")
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHAT_ID",
+            help="Only these users (repeatable). @FILE, or - for stdin: chat ids, or a log's "
+            "lines 'not recorded: ...', one a line.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")
+    ] = False,
+) -> None:
+    """List deliveries whose outcome is unknown, and settle them when told how."""
+    from ozh_notify.reconcile import Action, Listed, Narrowing  # noqa: PLC0415 - the driver
+
+    campaigns = registry()
+    if campaign not in campaigns:
+        raise typer.BadParameter(f"expected one of {', '.join(campaigns)}", param_hint="CAMPAIGN")
+    if state not in STATES:
+        raise typer.BadParameter(f"expected one of {', '.join(STATES)}", param_hint="--state")
+    if resend and mark_sent:
+        raise typer.BadParameter("it excludes --mark-sent", param_hint="--resend")
+    action = Action.RESEND if resend else Action.MARK_SENT if mark_sent else None
+    if action and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise typer.BadParameter(
+            "it asks before it writes, and here is no terminal to ask on: add --yes",
+            param_hint=f"--{action.value}",
+        )
+    common: Common = context.obj
+    settings, redact = common.load()
+    chats = tuple(n for text in user or () for n in chats_in(text, action and action.value))
+    if user and not chats:
+        raise typer.BadParameter("it names nobody", param_hint="--user")
+    which = Narrowing(Listed(state), run, chats)
+    _reconcile(Asked(campaigns[campaign](settings), which, action, yes, as_json, redact))
+
+
+def _reconcile(asked: Asked) -> None:
+    """Sweep and list; ask; settle."""
+    found = asyncio.run(_read(asked))
+    if not asked.as_json:
+        _print_table(found, asked)
+    agreed = asked.action and found.entries and (asked.yes or _agrees(asked, found))
+    settled = asyncio.run(_settle(asked, found)) if agreed else 0
+    changed = len(found.entries) - settled if agreed else 0
+    if asked.as_json:
+        counts: dict[str, Any] = {
+            "action": asked.action and asked.action.value,
+            "agreed": bool(agreed),
+        }
+        counts |= {"settled": settled, "changed": changed, **found.as_json()}
+        head = {"campaign": asked.campaign.name, "state": asked.which.state.value}
+        print(asked.redact(json.dumps({**head, **counts}, ensure_ascii=False, default=str)))
+    elif agreed and asked.action:
+        also = f"; {changed} changed meanwhile and were left as they are" if changed else ""
+        print(f"{settled} are {asked.action.target.value} now{also}")
+    elif asked.action and found.entries:
+        print("nothing was changed")
+
+
+async def _read(asked: Asked) -> Found:
+    from ozh_notify.reconcile import Book  # noqa: PLC0415 - the driver
+
+    book = Book(asked.campaign.settings, asked.campaign)
+    try:
+        return await book.look(asked.which, _now())
+    finally:
+        await book.close()
+
+
+async def _settle(asked: Asked, found: Found) -> int:
+    from ozh_notify.reconcile import Book  # noqa: PLC0415 - the driver
+
+    book = Book(asked.campaign.settings, asked.campaign)
+    try:
+        assert asked.action  # noqa: S101 - asked for, or nothing is settled
+        return await book.settle(found.entries, asked.action, _now())
+    finally:
+        await book.close()
+
+
+def _agrees(asked: Asked, found: Found) -> bool:
+    """Ask on the terminal; the end of input is a no."""
+    assert asked.action  # noqa: S101 - see its caller
+    what = (
+        "will be messaged by the next pass" if asked.action.value == "resend" else "count as sent"
+    )
+    print(f"{len(found.entries)} users {what}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
+
+
+def _print_table(found: Found, asked: Asked) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    # In a file or a pipe a delivery is one line, whatever its length.
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    console = Console(file=sys.stdout, highlight=False, width=width)
+    title = f"{asked.campaign.name}: {len(found.entries)} in {asked.which.state.value}"
+    table = Table(title=title, title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column.replace("_id", ""), overflow="fold")
+    for entry in found.entries:
+        shown: dict[str, Any] = entry.as_json()
+        cells = ("" if shown[column] is None else str(shown[column]) for column in COLUMNS)
+        table.add_row(*(Text(asked.redact(cell)) for cell in cells))
+    console.print(table if found.entries else title)
+    if found.swept:
+        console.print(f"{found.swept} of an earlier pass that died became unknown just now")
+    if found.sending:
+        console.print(
+            f"{found.sending} more are in sending: a pass holds them until its lease ends"
+        )
+
+
+def _now() -> datetime:
+    moment = datetime.now(timezone.utc)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,93 @@
+"""``ozh-notify status``: what happened lately, and what is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.cli.common import Common
+from ozh_notify.cli.operator import campaign_named, console, now, print_json, print_table
+from ozh_notify.settings import Settings, local
+
+if TYPE_CHECKING:
+    from ozh_notify.status import Run, Status
+
+Redact = Callable[[str], str]
+
+MEANINGS = {
+    "sending": "a pass has them in hand",
+    "sent": "delivered",
+    "retry": "not delivered; the next pass takes them",
+    "unreachable": "blocked the bot, deactivated or not found",
+    "rejected": "Telegram refused their message for good",
+    "unknown": "may or may not have been delivered; see: ozh-notify reconcile",
+}
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("status")(command)
+
+
+def command(
+    context: typer.Context,
+    campaign: Annotated[
+        str | None,
+        typer.Argument(metavar="[CAMPAIGN]", show_default=False, help="All when left out."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Users by state, last runs, what is in doubt and what is due; writes nothing."""
+    chosen = [campaign_named(campaign)] if campaign else list(registry().values())
+    common: Common = context.obj
+    settings, redact = common.load()
+    found = asyncio.run(_read(settings, [c(settings) for c in chosen]))
+    if as_json:
+        print_json({"campaigns": [status.as_json() for status in found]}, redact)
+        return
+    for status in found:
+        _print(status, settings, redact)
+
+
+async def _read(settings: Settings, campaigns: Sequence[Campaign]) -> list[Status]:
+    from ozh_notify.status import Records  # noqa: PLC0415 - the driver
+
+    async with Records(settings) as desk:
+        return [await desk.status(campaign, now()) for campaign in campaigns]
+
+
+def _print(status: Status, settings: Settings, redact: Redact) -> None:
+    rows: list[tuple[object, ...]] = [("due now", status.due, status.closed or "")]
+    rows += [
+        (state, count, _also(MEANINGS.get(state, ""), status.held[state]))
+        for state, count in status.states.items()
+    ]
+    if status.lapsed:
+        rows.append(("lapsed", status.lapsed, "of those in sending: unknown from the next pass on"))
+    print_table(f"{status.campaign}: users", ("", "users", ""), rows, redact)
+    if status.runs:
+        runs = [_row(run, settings) for run in status.runs]
+        title = "last runs, as the data still show them"
+        print_table(title, ("run", "from", "to", "users by state"), runs, redact)
+    doubt = status.oldest_unknown
+    if doubt:
+        text = f"oldest unknown: chat {doubt.chat_id}, since {_time(doubt.at, settings)}"
+        console().print(redact(f"{text}, run {doubt.run}"), markup=False)
+
+
+def _also(meaning: str, held: int) -> str:
+    return f"{meaning} ({held} on hold)" if held else meaning
+
+
+def _row(run: Run, settings: Settings) -> tuple[str, str, str, str]:
+    states = ", ".join(f"{count} {state}" for state, count in run.states.items())
+    return run.id, _time(run.first, settings), _time(run.last, settings), states
+
+
+def _time(moment: datetime | None, settings: Settings) -> str:
+    return f"{local(moment, settings):%Y-%m-%d %H:%M:%S}" if moment else "?"

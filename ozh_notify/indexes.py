@@ -1,0 +1,126 @@
+"""Pure: which indexes are recommended, and which of those that exist are as good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ozh_notify.campaigns import Campaign, Index
+
+ORDINARY = frozenset({"v", "key", "name", "ns", "partialFilterExpression", "background"})
+"""What every index has, or what is compared by itself."""
+DISABLING = frozenset({"hidden", "sparse", "collation"})
+"""Options that keep the planner from answering this program's queries by an index."""
+
+
+@dataclass(frozen=True)
+class Existing:
+    """An index as the server lists it; ``size`` in bytes where it is known."""
+
+    name: str
+    keys: tuple[tuple[str, Any], ...]
+    partial: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = None
+    """Whatever else it was created with: unique, sparse, hidden, ..."""
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A recommended index, and the one that does its work, under whatever name."""
+
+    index: Index
+    existing: Existing | None
+    free_name: str
+    """The name to create it under: the recommended one, unless another index has it."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the planner can use what exists."""
+        options = (self.existing and self.existing.options) or {}
+        return self.existing is not None and not DISABLING & options.keys()
+
+    @property
+    def differs(self) -> str:
+        """Options of the existing one that were not asked for, in words; mostly empty."""
+        options = (self.existing and self.existing.options) or {}
+        return ", ".join(f"{name}: {value}" for name, value in sorted(options.items()))
+
+    def as_json(self) -> dict[str, Any]:
+        """What people and machines are shown of it."""
+        found = self.existing
+        return {
+            "name": self.index.name,
+            "keys": dict(self.index.keys),
+            "partial": self.index.partial,
+            "purpose": self.index.purpose,
+            "exists": self.usable,
+            "as": found.name if found else None,
+            "size_bytes": found.size if found else None,
+            "unequal_options": self.differs or None,
+        }
+
+
+def claim_index(campaign: Campaign) -> Index:
+    """The index of the few who have a claim: those in `sending` and `unknown`.
+
+    Keyed by what tells the lapsed ones from the rest: a sweep reads 20 keys for 20 lapsed
+    claims beside 1,000 `unknown`, where the claim itself as key made it read 1,040.
+    """
+    slot = campaign.slot
+    return Index(
+        f"ozh_{campaign.key}_claim",
+        ((f"{slot}.state", 1), (f"{slot}.hold_until", 1)),
+        f"sweep and reconcile of {campaign.name}: finds lapsed claims and unknown outcomes",
+        {f"{slot}.claim": {"$exists": True}},
+    )
+
+
+def recommended(campaigns: Iterable[Campaign]) -> list[Index]:
+    """The indexes of these campaigns, two of each."""
+    return [index for c in campaigns for index in (c.index(), claim_index(c))]
+
+
+def existing(description: Mapping[str, Any], sizes: Mapping[str, int]) -> Existing:
+    """One entry of the server's ``listIndexes``, with its size in bytes where it is known."""
+    name = str(description["name"])
+    options = {k: v for k, v in description.items() if k not in ORDINARY and v not in (False, None)}
+    return Existing(
+        name,
+        tuple(dict(description["key"]).items()),
+        description.get("partialFilterExpression"),
+        options,
+        sizes.get(name),
+    )
+
+
+def compare(wanted: Iterable[Index], have: Sequence[Existing]) -> list[Standing]:
+    """Each recommended index beside the best of those that are the same but for their options."""
+    return [_standing(index, have) for index in wanted]
+
+
+def _standing(index: Index, have: Sequence[Existing]) -> Standing:
+    same = [e for e in have if _same(index, e)]
+    best = min(same, key=lambda e: len(DISABLING & (e.options or {}).keys()), default=None)
+    taken = {e.name for e in have}
+    names = [index.name, *(f"{index.name}_{n}" for n in range(2, len(taken) + 3))]
+    return Standing(index, best, next(name for name in names if name not in taken))
+
+
+def _same(index: Index, other: Existing) -> bool:
+    return index.keys == other.keys and _plain(index.partial) == _plain(other.partial)
+
+
+def _plain(partial: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A partial filter as one compares it: ``{a: {$eq: 1}}`` is ``{a: 1}``, without ``$and``."""
+    plain: dict[str, Any] = {}
+    for field, condition in (partial or {}).items():
+        if field == "$and":
+            for part in condition:
+                plain.update(_plain(part))
+        elif isinstance(condition, Mapping) and list(condition) == ["$eq"]:
+            plain[field] = condition["$eq"]
+        else:
+            plain[field] = condition
+    return plain

@@ -1,0 +1,156 @@
+"""Rooms: which module may import what; and documents that name what the code knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from dotenv import dotenv_values
+
+from ozh_notify.settings import SECRETS, load, variables
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "ozh_notify"
+README = ROOT / "README.md"
+EXAMPLE = ROOT / ".env.example"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+ROOMS: dict[str, tuple[str, ...]] = {
+    "motor": ("store.py", "desk.py"),
+    "pymongo": ("store.py", "desk.py", "sandbox/"),
+    "bson": ("store.py", "desk.py", "settings.py", "sandbox/"),
+    "telegram": ("sender.py", "transport.py"),
+    "aiohttp": ("transport.py", "sandbox/botapi/"),
+    "aiohttp_socks": ("transport.py",),
+    "aiolimiter": ("pacer.py",),
+    "jinja2": ("message.py",),
+    "typer": ("cli/",),
+    "rich": ("report.py", "cli/", "sandbox/"),
+    "pydantic": ("settings.py", "watch/failure.py"),
+    "pydantic_settings": ("settings.py",),
+    "dotenv": ("settings.py",),
+    "prometheus_client": ("watch/",),
+    "tzlocal": ("settings.py",),
+}
+"""Where each vendor package may be imported; a name that ends with / is a folder."""
+
+PURE = ("audience.py", "ledger.py", "breaker.py", "guard.py", "recipient.py", "telegram_html.py")
+
+
+def imports(source: Path) -> Iterator[str]:
+    """The top-level packages a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "ozh_notify" if node.level else str(node.module).partition(".")[0]
+
+
+def within(source: Path, rooms: tuple[str, ...]) -> bool:
+    """Whether a file is one of these, or in one of these folders."""
+    name = source.relative_to(PACKAGE).as_posix()
+    return any(name == room or (room.endswith("/") and name.startswith(room)) for room in rooms)
+
+
+@pytest.mark.parametrize("vendor", ROOMS)
+def test_a_vendor_package_is_imported_in_its_room_only(vendor: str) -> None:
+    """So that replacing it is a change of one file."""
+    users = [source for source in SOURCES if vendor in imports(source)]
+    assert [str(u) for u in users if not within(u, ROOMS[vendor])] == []
+    assert users, f"{vendor} has a room, but nobody imports it"
+
+
+def test_every_vendor_package_has_a_room() -> None:
+    """A new dependency is a decision; the embedded server is only ever a process of its own."""
+    known = sys.stdlib_module_names | ROOMS.keys() | {"ozh_notify"}
+    strangers = {(name, str(s)) for s in SOURCES for name in imports(s) if name not in known}
+    assert strangers == set()
+    assert not {"secantus", "click"} & known
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_functional_core_knows_no_clock_and_no_io(name: str) -> None:
+    """Time is an argument there, and nothing waits."""
+    source = PACKAGE / name
+    assert not set(imports(source)) & {"asyncio", "time", "os", "socket", "logging", "random"}
+    assert not re.search(r"\bnow\(|\butcnow\(|\bopen\(", source.read_text(encoding="utf-8"))
+
+
+def test_the_environment_is_read_in_one_file() -> None:
+    """And what else looks at it is no setting: where logs go, and the sandbox."""
+    readers = {
+        source.relative_to(PACKAGE).as_posix()
+        for source in SOURCES
+        if re.search(r"\bos\.(environ|getenv)\b", source.read_text(encoding="utf-8"))
+    }
+    assert {r for r in readers if not r.startswith("sandbox/")} == {"settings.py", "logs.py"}
+
+
+def test_nothing_in_the_package_listens_but_the_sandbox() -> None:
+    """No port is ever opened by a pass."""
+    for source in SOURCES:
+        if not within(source, ("sandbox/",)):
+            text = source.read_text(encoding="utf-8")
+            assert not re.search(r"start_server|TCPSite|\.listen\(\d|socketserver", text), source
+
+
+# --- documents ---
+
+
+def test_the_example_names_every_variable() -> None:
+    """Whoever reads `.env.example` has read them all, and none that is not."""
+    named = re.findall(
+        r"^(?:# )?([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(named) == sorted([*variables(), *(f"{secret}_FILE" for secret in SECRETS)])
+
+
+def test_the_example_is_understood(tmp_path: Path) -> None:
+    """As it is, and with every line in force that is commented out."""
+    settings, warnings = load(EXAMPLE, {}, needs_token=False)
+    assert warnings == []
+    text = re.sub(r"^# (?=[A-Z_]+=)", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^[A-Z_]+_FILE=.*\n", "", text, flags=re.MULTILINE)
+    file = tmp_path / "all.env"
+    file.write_text(text.replace("/etc/ozh-notify/templates", str(tmp_path)), encoding="utf-8")
+    everything, warnings = load(file, {})
+    assert warnings == []
+    assert everything.extra_filter == {"banned": {"$ne": True}}
+    assert settings.mongo_db_name == "your_db_name"
+
+
+def test_the_examples_defaults_are_the_defaults() -> None:
+    """A commented line shows what holds without it, unless it says otherwise."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    plain, _ = load(EXAMPLE, {})
+    shown = dict(
+        re.findall(r'^# (OZH_(?:FIELD|USERS|STATE|RATE|MAX)_\w+)="(.*)"', text, re.MULTILINE)
+    )
+    assert len(shown) > 10
+    again, _ = load(EXAMPLE, shown)
+    for name in shown:
+        field = next(n for n, f in type(plain).model_fields.items() if f.alias == name)
+        assert getattr(plain, field) == getattr(again, field)
+
+
+def test_the_example_holds_no_secret() -> None:
+    """Nothing in it opens anything."""
+    values = dotenv_values(EXAMPLE)
+    assert "password@host" in unquote(str(values["MONGO_URI"]))
+    assert values["TELEGRAM_BOT_TOKEN"] == "123456789:the-token-of-your-main-bot"
+
+
+def test_the_readme_has_every_variable_in_its_table() -> None:
+    """And no variable that the code does not know."""
+    rows = re.findall(r"^\| (`[A-Z].*?) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([A-Z][A-Z_]+)`", row)}
+    if not named:
+        pytest.skip("the README has no table of settings")
+    known = set(variables())
+    assert known - {"JOB_COMPLETION_INDEX"} <= named
+    assert named <= known | {f"{secret}_FILE" for secret in SECRETS}
