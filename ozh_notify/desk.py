@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from bson import Binary, ObjectId
@@ -20,10 +20,8 @@ from ozh_notify.indexes import Existing
 from ozh_notify.settings import Settings, database
 from ozh_notify.store import SELECTION_LIMIT, connect, limited, users
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Document = dict[str, Any]
+Self = TypeVar("Self", bound="Desk")
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Desk:
         self._client = connect(settings)
         self.users = users(self._client, settings)
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self: Self) -> Self:
         """Fail soon where no server answers.
 
         Raises:

@@ -143,7 +143,7 @@ def test_the_variables_are_those_of_the_contract() -> None:
     assert sorted(variables()) == sorted(KNOWN)
 
 
-@pytest.mark.parametrize("name", KNOWN.keys() - {"MONGO_URI"})
+@pytest.mark.parametrize("name", [name for name in KNOWN if name != "MONGO_URI"])
 def test_every_variable_has_its_documented_default(name: str, no_file: Path) -> None:
     """A `.env` of three lines is enough."""
     attribute, default, *_ = KNOWN[name]
