@@ -133,6 +133,7 @@ def guarded(folder: Path, password: str) -> Iterator[str]:
                 wait_until(lambda: bool(client.admin.command("ping")), "the server")
                 yield client
             finally:
+                client.close()  # it would look for a server that has ended for half a minute
                 mongo.stop(process)
 
     with running() as client:
