@@ -319,6 +319,26 @@ def load(
     Raises:
         ConfigError: with all problems at once, each with the variable's name.
     """
+    settings, problems, warnings = examine(
+        env_file, environ, needs_token=needs_token, declared=declared, options=options
+    )
+    if problems:
+        raise ConfigError(_listed(problems))
+    return settings, warnings
+
+
+def examine(
+    env_file: Path | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    needs_token: bool = False,
+    declared: tuple[str, ...] = (),
+    options: Mapping[str, float | None] | None = None,
+) -> tuple[Settings, list[str], list[str]]:
+    """What :func:`load` does, with the problems beside the settings of what is valid.
+
+    Where there are problems, the settings are good for looking at what these do not touch.
+    """
     values, problems = gather(env_file, environ)
     values.update({name: value for name, value in (options or {}).items() if value is not None})
     if needs_token and "TELEGRAM_BOT_TOKEN" not in values:
@@ -327,9 +347,7 @@ def load(
     others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables()}
     settings, wrong = _validated({**values, "others": others})
     problems += wrong + _together(settings)
-    if problems:
-        raise ConfigError(_listed(_once(problems)))
-    return settings, [_unknown(n) for n in others if n not in declared]
+    return settings, _once(problems), [_unknown(n) for n in others if n not in declared]
 
 
 def _validated(values: dict[str, Any]) -> tuple[Settings, list[str]]:
