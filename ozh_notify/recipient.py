@@ -58,7 +58,7 @@ def chat_id(value: Any) -> int | None:
     """A usable chat id: a positive whole number, or its decimal digits as a string."""
     if isinstance(value, bool) or value is None:
         return None
-    if isinstance(value, str):
+    if type(value) is str:  # the driver's type for JavaScript is a kind of str
         value = int(value) if re.fullmatch(r"[0-9]{1,16}", value) else 0
     if isinstance(value, float):
         value = int(value) if value.is_integer() else 0
