@@ -1,0 +1,100 @@
+"""What tests of a pass share: waiting for a moment of it, and zones where it is any time of day."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pymongo
+import pytest
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from ozh_notify import __version__
+from ozh_notify.sandbox.botapi.client import Server
+
+Users = Collection[dict[str, Any]]
+FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+APP = f"ozh-notify {__version__}"
+"""The program's name at the server; the tests' own clients have none, and no fault hits them."""
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Look until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
+        time.sleep(0.005)
+
+
+def chats(bot_api: Server) -> list[int]:
+    """Chats in the order they received a message."""
+    return [message.chat_id for message in bot_api.control.messages()]
+
+
+def slots(users: Users, key: str = "discount") -> dict[int, dict[str, Any]]:
+    """Each chat's delivery as it is stored; empty where there is none."""
+    found = users.find().sort("_id")
+    return {u["telegram_id"]: u.get("ozh_notify", {}).get(key, {}) for u in found}
+
+
+def states(users: Users, key: str = "discount") -> list[str]:
+    """The states of all users in order of their ids; empty where there is none."""
+    return [slot.get("state", "") for slot in slots(users, key).values()]
+
+
+def check_states(users: Users, bot_api: Server, key: str = "discount") -> None:
+    """What went out is `sent` with its id, once; nothing else is; nobody is left in `sending`."""
+    sent = {m.chat_id: m.message_id for m in bot_api.control.messages()}
+    assert len(sent) == len(bot_api.control.messages()), "a user was messaged twice"
+    stored = slots(users, key)
+    assert {c: s.get("message_id") for c, s in stored.items() if s.get("state") == "sent"} == sent
+    assert "sending" not in {s.get("state") for s in stored.values()}
+
+
+@contextmanager
+def failing(client: pymongo.MongoClient[Any], mode: Any, **data: Any) -> Iterator[None]:
+    """The server's own fail point on the program's commands, while the block lasts."""
+    command = ("configureFailPoint", "failCommand")
+    try:
+        client.admin.command(*command, mode=mode, data={**data, "appName": APP})
+    except OperationFailure as error:
+        pytest.skip(f"the server has no fail points: {error.details}")
+    try:
+        yield
+    finally:
+        client.admin.command(*command, mode="off")
+
+
+def clock_shows(folder: Path, local_time: str) -> dict[str, str]:
+    """Variables of a time zone of our own, in which it is that time of day just now.
+
+    So hours end and midnights come within a second, with the machine's clock as it is.
+    """
+    wanted = datetime.combine(datetime.now(timezone.utc), datetime.min.time(), timezone.utc)
+    hours, minutes, seconds = map(float, local_time.split(":"))
+    wanted += timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    ahead = round((wanted - datetime.now(timezone.utc)).total_seconds())
+    ahead -= 86400 * round(ahead / 86400)
+    return _zone(folder, ahead)
+
+
+def zone_of(variables: dict[str, str]) -> ZoneInfo:
+    """The zone that :func:`clock_shows` has made."""
+    with Path(variables["PYTHONTZPATH"], variables["OZH_TIMEZONE"]).open("rb") as file:
+        return ZoneInfo.from_file(file)
+
+
+def _zone(folder: Path, ahead: int) -> dict[str, str]:
+    """A zone that is ``ahead`` seconds of UTC; the file is as RFC 8536 says, version 1."""
+    head = struct.pack(">4sc15x6I", b"TZif", b"\0", 0, 0, 0, 0, 1, 4)
+    zones = folder / "zones"
+    (zones / "Test").mkdir(parents=True, exist_ok=True)
+    (zones / "Test" / "Zone").write_bytes(head + struct.pack(">lbb4s", ahead, 0, 0, b"TST\0"))
+    return {"PYTHONTZPATH": str(zones), "OZH_TIMEZONE": "Test/Zone"}
