@@ -21,6 +21,10 @@ from ozh_notify.settings import Settings, database
 from ozh_notify.store import SELECTION_LIMIT, connect, limited, users
 
 Document = dict[str, Any]
+
+BUILD_LIMIT = 7 * 86_400.0
+"""Seconds to build one index. None would not do: `pymongo.timeout(None)` means the client's own
+`timeoutMS`, and the server would give up a build of many millions of users after a minute."""
 Self = TypeVar("Self", bound="Desk")
 
 
@@ -84,14 +88,18 @@ class Desk:
         with limited("count users"):
             return int(await self.users.count_documents(where))
 
-    async def exists(self) -> bool:
-        """Whether the collection is there; MongoDB makes a missing one by the first write."""
-        with limited("look for the collection"):
-            named = {"name": self.settings.users_collection}
-            return bool(await self.users.database.list_collection_names(filter=named))
+    async def size(self) -> int:
+        """About how many users there are, by the collection's own count."""
+        with limited("count the users"):
+            return int(await self.users.estimated_document_count())
+
+    async def collections(self) -> list[str]:
+        """Names of the database's collections that this account may look at."""
+        with limited("list the collections"):
+            return list(await self.users.database.list_collection_names(authorizedCollections=True))
 
     async def chat_values(self, size: int) -> list[Any]:
-        """Chat ids, as stored, of at most ``size`` of the newest users: (``_id``, document)."""
+        """Documents of at most ``size`` of the newest users, with their chat ids alone."""
         field = self.settings.field_chat_id
         with limited("read chat ids"):
             cursor = self.users.find({}, {"_id": 1, field: 1}).sort("_id", -1).limit(size)
@@ -119,9 +127,9 @@ class Desk:
         return sizes
 
     async def create(self, index: Index, name: str) -> None:
-        """Create one index; waits as long as the server builds it, and drops nothing."""
+        """Create one index; waits while the server builds it, and drops nothing."""
         options: Document = {"partialFilterExpression": index.partial} if index.partial else {}
-        with limited(f"create the index {name}", None):
+        with limited(f"create the index {name}", BUILD_LIMIT):
             await self.users.create_index(list(index.keys), name=name, **options)
 
     async def find(self, text: str) -> list[Document]:

@@ -42,6 +42,11 @@ class Standing:
         return self.existing is not None and not DISABLING & options.keys()
 
     @property
+    def hidden(self) -> bool:
+        """Whether it only has to be unhidden: MongoDB builds no second one beside it."""
+        return bool(((self.existing and self.existing.options) or {}).get("hidden"))
+
+    @property
     def differs(self) -> str:
         """Options of the existing one that were not asked for, in words; mostly empty."""
         options = (self.existing and self.existing.options) or {}

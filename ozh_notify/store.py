@@ -320,8 +320,8 @@ def failing(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def limited(doing: str, seconds: float | None = READ_LIMIT) -> Iterator[None]:
-    """:func:`failing`, with a time limit of its own in seconds; None waits as long as it takes."""
+def limited(doing: str, seconds: float = READ_LIMIT) -> Iterator[None]:
+    """:func:`failing`, with a time limit of its own in seconds."""
     with failing(doing), pymongo.timeout(seconds):
         yield
 

@@ -43,11 +43,14 @@ def command(
         print_json({"indexes": listed, "missing": missing, "created": created}, redact)
         return
     _print(found, f"{database(settings)}.{settings.users_collection}", redact)
+    hidden = [one.existing.name for one in found if one.hidden and one.existing]
+    for name in hidden:
+        print(f"{name} is hidden: in mongosh, db.{settings.users_collection}.unhideIndex('{name}')")
     if created:
         print(f"created: {', '.join(created)}")
     elif create:
-        print("nothing was missing")
-    elif missing:
+        print("nothing to create")
+    elif len(missing) > len(hidden):
         print("To create what is missing: ozh-notify indexes --create")
 
 
@@ -59,14 +62,16 @@ async def _look(settings: Settings, create: bool) -> tuple[list[Standing], list[
     wanted = recommended(campaign(settings) for campaign in registry().values())
     created = []
     async with Desk(settings) as desk:
-        found = compare(wanted, await desk.indexes())
+        have = await desk.indexes()
+        found = compare(wanted, have)
         if create:
-            if not await desk.exists():
+            if not have:  # every collection has an index of `_id`; creating one makes a collection
                 raise ConfigError(
                     f"there is no collection {settings.users_collection!r} in "
                     f"{database(settings)!r}: is OZH_USERS_COLLECTION right?"
                 )
-            created = [await _create(desk, one) for one in found if not one.usable]
+            missing = [one for one in found if not (one.usable or one.hidden)]
+            created = [await _create(desk, one) for one in missing]
             found = compare(wanted, await desk.indexes())
     return found, created
 
@@ -87,16 +92,21 @@ def _print(found: list[Standing], where: str, redact: Callable[[str], str]) -> N
     rows = [
         (
             standing.existing.name if standing.existing else standing.index.name,
-            "ok" if standing.usable else "missing",
+            "ok" if standing.usable else "hidden" if standing.hidden else "missing",
             _size(standing.existing.size if standing.existing else None),
-            ", ".join(field for field, _ in standing.index.keys),
-            standing.index.purpose,
-            standing.differs,
+            _words(standing),
         )
         for standing in found
     ]
-    columns = ("index", "", "size", "keys", "what for", "also set, unasked")
+    columns = ("index", "", "size", "what for, and on which fields")
     print_table(f"indexes of {where}", columns, rows, redact)
+
+
+def _words(standing: Standing) -> str:
+    """One cell for all of it: a terminal has no room for three."""
+    fields = ", ".join(field for field, _ in standing.index.keys)
+    unasked = f"; also set, unasked: {standing.differs}" if standing.differs else ""
+    return f"{standing.index.purpose}; on {fields}{unasked}"
 
 
 def _size(size: int | None) -> str:
