@@ -9,7 +9,8 @@ from typing import Any
 
 from ozh_notify import audience, recipient, words
 from ozh_notify.audience import Filter, Query
-from ozh_notify.campaigns import FAR, Campaign
+from ozh_notify.campaigns import FAR, Campaign, Kind
+from ozh_notify.guard import type_name
 from ozh_notify.recipient import at_path
 from ozh_notify.settings import local
 
@@ -83,8 +84,10 @@ async def _answers(query: Query, user: Mapping[str, Any], matches: Matches) -> l
     for one in campaign.criteria(query.now):
         yes = await matches(audience.conditions(one))
         question = f"{one.field} {words.condition(one.condition, settings)}"
-        value = words.value(at_path(user, one.field), settings)
-        answers.append(Answer(question, value, yes, "" if yes else one.otherwise))
+        have = at_path(user, one.field)
+        no_date = one.kind is Kind.DATE and type_name(have) != "date"
+        why = f"no date in {one.field}" if no_date else one.otherwise
+        answers.append(Answer(question, words.value(have, settings), yes, "" if yes else why))
     answers.append(await _held(query, user, matches))
     muted = words.value(at_path(user, f"{settings.state_field}.muted"), settings)
     yes = await matches(audience.unmuted(query))

@@ -27,7 +27,7 @@ RUNS = 10
 class Run:
     """A pass as the user documents still show it: a later pass overwrites what it takes on."""
 
-    id: str
+    id: str | None
     first: datetime | None
     last: datetime | None
     states: dict[str, int]
@@ -143,4 +143,9 @@ class Records(Desk):
 def _run(row: Document) -> Run:
     first, last = (row[k] if isinstance(row[k], datetime) else None for k in ("first", "last"))
     states = {str(s["state"]): int(s["users"]) for s in row["states"]}
-    return Run(str(row["_id"]), first, last, dict(sorted(states.items())))
+    return Run(
+        row["_id"] if isinstance(row["_id"], str) else None,
+        first,
+        last,
+        dict(sorted(states.items())),
+    )

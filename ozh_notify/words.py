@@ -37,7 +37,7 @@ def value(found: Any, settings: Settings) -> str:
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, datetime):
-        return f"{local(found, settings):%Y-%m-%d %H:%M:%S}"
+        return moment(found, settings)
     if isinstance(found, str):
         shown = f'"{found}"'
     elif isinstance(found, Mapping):
@@ -47,6 +47,14 @@ def value(found: Any, settings: Settings) -> str:
     else:
         shown = str(found)
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def moment(at: datetime, settings: Settings) -> str:
+    """A moment in the operator's zone; in UTC where that would leave the calendar."""
+    try:
+        return f"{local(at, settings):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:  # some backends write the year 1 for "never"
+        return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def condition(wanted: Mapping[str, Any], settings: Settings) -> str:

@@ -69,7 +69,7 @@ def _print(found: Explanation, campaign: Campaign, redact: Callable[[str], str])
     who = f"chat {found.chat_id}, _id {found.user}, {found.first_name or 'without a name'}"
     rows = [(a.question, a.value, "yes" if a.yes else "no", a.why) for a in found.answers]
     print_table(
-        redact(f"{found.campaign}: {who}"), ("", "this user's", "", "what stands in the way"), rows,
+        f"{found.campaign}: {who}", ("", "this user's", "", "what stands in the way"), rows,
         redact,
     )  # fmt: skip
     if found.delivery:

@@ -48,7 +48,10 @@ def print_json(value: Mapping[str, Any], redact: Callable[[str], str]) -> None:
     def plain(other: Any) -> str:
         return other.isoformat() if isinstance(other, datetime) else str(other)
 
-    print(redact(json.dumps(value, ensure_ascii=False, default=plain)), flush=True)
+    text = redact(json.dumps(value, ensure_ascii=False, default=plain))
+    if (sys.stdout.encoding or "utf-8").lower() != "utf-8":
+        text = json.dumps(json.loads(text))  # an emoji escaped by the stream would be no JSON
+    print(text, flush=True)
 
 
 def console() -> Console:
@@ -69,7 +72,8 @@ def print_table(
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(title=title, title_justify="left", show_header=any(columns))
+    # As plain text: a name in it may hold brackets, which would be read as markup.
+    table = Table(title=Text(redact(title)), title_justify="left", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -12,7 +12,7 @@ import typer
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.cli.common import Common
 from ozh_notify.cli.operator import campaign_named, console, now, print_json, print_table
-from ozh_notify.settings import Settings, local
+from ozh_notify.settings import Settings
 
 if TYPE_CHECKING:
     from ozh_notify.status import Run, Status
@@ -38,7 +38,7 @@ def command(
     context: typer.Context,
     campaign: Annotated[
         str | None,
-        typer.Argument(metavar="[CAMPAIGN]", show_default=False, help="All when left out."),
+        typer.Argument(metavar="CAMPAIGN", show_default=False, help="All when left out."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -86,8 +86,10 @@ def _also(meaning: str, held: int) -> str:
 
 def _row(run: Run, settings: Settings) -> tuple[str, str, str, str]:
     states = ", ".join(f"{count} {state}" for state, count in run.states.items())
-    return run.id, _time(run.first, settings), _time(run.last, settings), states
+    return run.id or "?", _time(run.first, settings), _time(run.last, settings), states
 
 
 def _time(moment: datetime | None, settings: Settings) -> str:
-    return f"{local(moment, settings):%Y-%m-%d %H:%M:%S}" if moment else "?"
+    from ozh_notify.words import moment as shown  # noqa: PLC0415 - the driver
+
+    return shown(moment, settings) if moment else "?"
