@@ -77,6 +77,8 @@ class _User:
 
 def _held(state: str, until: datetime, at: datetime, campaign: str = "discount") -> Document:
     kept = {"state": state, "hold_until": until, "run": "earlier", "at": at, "attempts": 1}
+    if state == "unknown":
+        kept["claim"] = "earlier-1"
     return {"ozh_notify": {campaign: kept}}
 
 
