@@ -12,7 +12,7 @@ import typer
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
-from ozh_notify.cli import demo, explain, indexes, mute, passes, reconcile, status
+from ozh_notify.cli import check, demo, explain, indexes, mute, passes, reconcile, status
 from ozh_notify.cli.common import Common
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.logs import Redactor
@@ -60,7 +60,7 @@ def run(arguments: list[str] | None = None) -> int:
         for campaign in registry().values():
             passes.add(app, campaign)
         demo.add(app)
-        for command in (status, indexes, explain, reconcile, mute):
+        for command in (check, status, indexes, explain, reconcile, mute):
             command.add(app)
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)
         return int(result or 0)
