@@ -196,7 +196,8 @@ class Delivery:
                     task = asyncio.create_task(self._send(self._ready.popleft()))
                     self._in_flight.add(task)
                     task.add_done_callback(self._landed)
-                    self._low.set()
+                # Also after a claim too old to send: nothing else would wake the claimer.
+                self._low.set()
             else:
                 self._wake.clear()
                 await self._wake.wait()
