@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -90,13 +90,15 @@ class Store:
         lapsed = {
             f"{slot}.claim": {"$exists": True},
             f"{slot}.state": ledger.State.SENDING.value,
-            f"{slot}.hold_until": {"$lte": now},
+            f"{slot}.hold_until": {"$lte": now, **audience.NOT_AN_ARRAY},
         }
         found = await self._drain(self.users.find(lapsed, {slot: 1}), "look for lapsed claims")
         updates = []
         for user in found:
             kept = at_path(user, slot)
-            same = {"_id": user["_id"], f"{slot}.claim": kept["claim"]}
+            if not isinstance(kept, Mapping):
+                continue  # a backend wrote an array there; its elements matched
+            same = {"_id": user["_id"], f"{slot}.claim": {"$eq": kept["claim"]}}
             same[f"{slot}.state"] = ledger.State.SENDING.value
             updates.append(UpdateOne(same, ledger.lapse(self.campaign, kept, now)))
         return sum([await self._bulk(chunk, "sweep") for chunk in chunks(updates, CHUNK)])
