@@ -73,7 +73,9 @@ def claim(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipelin
     attempts: Any = {"$cond": [{"$isNumber": f"{before}.attempts"}, f"{before}.attempts", 0]}
     start = campaign.period_start(now)
     if start:
-        attempts = {"$cond": [{"$gte": [f"{before}.at", start]}, attempts, 0]}
+        # What was swept or confirmed today may be of yesterday; where it holds until tells.
+        of_period = {"$ifNull": [f"{before}.hold_until", f"{before}.at"]}
+        attempts = {"$cond": [{"$gt": [of_period, start]}, attempts, 0]}
     state = {
         "state": State.SENDING.value,
         "hold_until": now + campaign.settings.lease,
