@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pymongo.errors import OperationFailure
 
 from ozh_notify import __version__
 from ozh_notify.sandbox.botapi.client import Server
+from tests.conftest import Finished, Ozh
 
 Users = Collection[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
@@ -31,6 +33,16 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 30) -> No
     while not true():
         assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
         time.sleep(0.005)
+
+
+def ended(ozh: Ozh, process: subprocess.Popen[str], timeout: float = 30) -> Finished:
+    """A started pass that has ended by itself; it is killed where it does not."""
+    try:
+        return ozh.finished(process, *process.communicate(timeout=timeout))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"it did not end in {timeout} s:\n{out}\n{err}")
 
 
 def chats(bot_api: Server) -> list[int]:
@@ -98,3 +110,26 @@ def _zone(folder: Path, ahead: int) -> dict[str, str]:
     (zones / "Test").mkdir(parents=True, exist_ok=True)
     (zones / "Test" / "Zone").write_bytes(head + struct.pack(">lbb4s", ahead, 0, 0, b"TST\0"))
     return {"PYTHONTZPATH": str(zones), "OZH_TIMEZONE": "Test/Zone"}
+
+
+class MovableClock:
+    """A process's wall clock that the test sets while it runs, by libfaketime; else it skips."""
+
+    def __init__(self, folder: Path, ahead: float = 0) -> None:
+        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not libraries:
+            pytest.skip("libfaketime is not installed (Debian package libfaketime)")
+        self._file = folder / "clock"
+        self.variables = {
+            "LD_PRELOAD": str(libraries[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.set(ahead)
+
+    def set(self, ahead: float) -> None:
+        """From now on it is so many seconds ahead of the machine's clock."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{ahead:+.3f}\n")
+        new.replace(self._file)  # at once: the program reads it at any moment

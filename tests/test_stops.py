@@ -16,7 +16,7 @@ import pytest
 from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import TOKEN, Finished, Ozh
-from tests.passes import Users, chats, check_states, slots, states, wait_until
+from tests.passes import Users, chats, check_states, ended, slots, states, wait_until
 from tests.people import ago, bonus_user, discount_user
 
 CONTENT = {"do": "error", "code": 400, "description": "Bad Request: can't parse entities: tag"}
@@ -290,7 +290,7 @@ def test_a_bot_api_that_dies_in_mid_pass_is_75(ozh: Ozh, users: Users) -> None:
         time.sleep(0.1)  # whoever is in flight now gets no answer
         dying.process.kill()
         dying.process.wait()
-        result = ozh.finished(process, *process.communicate(timeout=30))
+        result = ended(ozh, process)
     said = stopped(result, 75, "incomplete", "10 requests in a row failed")
     assert said["sent"] >= 5
     assert states(users).count("sent") == said["sent"]
