@@ -216,8 +216,10 @@ class Store:
             found.reject()
             log.warning("user %r is left alone: %s", user["_id"], problem)
         else:
-            tried = at_path(user, f"{self.campaign.slot}.at") is not MISSING
-            found.add(Candidate(user["_id"], tried))
+            slot = self.campaign.slot
+            claimed = at_path(user, f"{slot}.at") is not MISSING
+            # One that was claimed and given back unsent has not been tried.
+            found.add(Candidate(user["_id"], claimed and at_path(user, f"{slot}.attempts") != 0))
 
     def _criteria_fields(self) -> list[str]:
         now = datetime.fromisoformat("2000-01-01T00:00:00+00:00")

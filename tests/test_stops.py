@@ -158,6 +158,19 @@ def test_strangers_whom_a_pass_has_tried_before_stop_nothing(
     assert {slot["attempts"] for slot in slots(users).values()} == {2}
 
 
+def test_who_was_claimed_and_never_sent_to_is_still_a_stranger(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """A wrong bot does not get at more users because a pass had claimed them ahead."""
+    users.insert_many(people(40))
+    bot_api.control.rules([NOT_FOUND])
+    first = stopped(ozh("discount", "--json", "--rate", "40"), 78, "error", "the bot these users")
+    assert first["retry"] > 10
+    second = stopped(ozh("discount", "--json", "--rate", "40"), 78, "error", "the bot these users")
+    assert second["unreachable"] == 10
+    assert bot_api.control.requests()["by_method"]["sendMessage"] == 10 + 20
+
+
 # --- floods ---
 
 
