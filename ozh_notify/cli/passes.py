@@ -20,7 +20,11 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.common import Common
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
+from ozh_notify.recipient import LONGEST_CHAT_ID
 from ozh_notify.result import Options, Result, outside
+
+YEARS = range(1970, 9999)
+"""The years ``--at`` knows: from any of them the longest age can still be reckoned back."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,12 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
         ] = None,
         user: Annotated[
             list[int] | None,
-            typer.Option(min=1, metavar="CHAT_ID", help="Only these users (repeatable)."),
+            typer.Option(
+                min=1,
+                max=LONGEST_CHAT_ID - 1,
+                metavar="CHAT_ID",
+                help="Only these users (repeatable).",
+            ),
         ] = None,
         again: Annotated[
             bool, typer.Option(help="Also users in `sent` who qualify again. Discount only.")
@@ -77,7 +86,7 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
             bool, typer.Option("--any-time", help="Also before the hour, also in quiet hours.")
         ] = False,
     ) -> None:
-        if at and not dry_run:
+        if at is not None and not dry_run:
             raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
         if dry_run and test_to is not None:
             raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
@@ -127,7 +136,10 @@ def parse_at(text: str, campaign: Campaign) -> datetime:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=campaign.settings.zone)
-        return moment.astimezone(timezone.utc)
+        moment = moment.astimezone(timezone.utc)
+        if moment.year not in YEARS:
+            raise ValueError
+        return moment
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"expected a moment such as 2026-11-24T11:00, not {text!r}", param_hint="--at"
@@ -172,7 +184,7 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     settings, options = campaign.settings, asked.options
     stop = Stop()
     stop.listen()
-    if asked.at:
+    if asked.at is not None:
         options = replace(options, at=parse_at(asked.at, campaign))
     if options.shard is None and settings.shards and settings.shard_index is not None:
         options = replace(options, shard=(settings.shard_index, settings.shards))
