@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,8 +88,8 @@ def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
     for criterion in query.campaign.qualifies(query.now):
         if criterion.kind is Kind.DATE and criterion.field not in dates:
             dates.add(criterion.field)
-            is_date = {criterion.field: {"$type": "date", **NOT_AN_ARRAY}}
-            steps.append((f"no date in {criterion.field}", is_date))
+            is_date = replace(criterion, condition={"$type": "date"})
+            steps.append((f"no date in {criterion.field}", conditions(is_date)))
         steps.append((criterion.otherwise, conditions(criterion)))
     steps += [(reason, {"$nor": [held]}) for reason, held in holds(query)]
     steps.append(("muted", unmuted(query)))
