@@ -93,8 +93,8 @@ def insert(users: Collection[dict[str, Any]], people: Iterable[Someone]) -> list
 
 
 def names(people: Iterable[Someone]) -> list[str]:
-    """Their kinds, in order."""
-    return sorted(one.kind for one in people)
+    """Their kinds, each once, in order."""
+    return sorted({one.kind for one in people})
 
 
 def check_reached(people: Sequence[Someone], messages: Sequence[Message]) -> None:
