@@ -3,8 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST := .venv-lowest
+PYTHON310 := $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10*/bin/python) python3.10)
 
-.PHONY: help demo test test-long lint types format clean
+.PHONY: help demo test test-long test-lowest lint types audit format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,12 +23,25 @@ test: $(READY) ## Run the tests
 test-long: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
+test-lowest: $(LOWEST)/.ready ## Run the tests with the lowest versions that are allowed
+	$(LOWEST)/bin/python -m pytest -n 4 --dist worksteal
+
+$(LOWEST)/.ready: pyproject.toml tests/lowest-constraints.txt scripts/bootstrap.sh
+	@PYTHON="$(or $(PYTHON),$(PYTHON310))" scripts/bootstrap.sh $(LOWEST) tests/lowest-constraints.txt
+
 lint: $(READY) ## Look for mistakes and check the formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(READY) ## Check the types
 	$(BIN)/mypy
+
+audit: $(READY) ## Ask PyPI for known vulnerabilities of the exact versions in constraints.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps -r constraints.txt || { \
+	    echo "Not clean. Either vulnerabilities are listed above, or a package \"could not be"; \
+	    echo "audited\": then PyPI's database was not reached (a mirror of packages alone does"; \
+	    echo "not have it), and this says nothing about the packages. Repeat it where it is."; \
+	    exit 1; } >&2
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix-only .

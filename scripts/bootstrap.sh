@@ -1,9 +1,11 @@
 #!/bin/sh
 # Make .venv with any Python 3.10 to 3.13 and install this project into it.
-# PYTHON=/some/python chooses one; $1 names another folder than .venv.
+# PYTHON=/some/python chooses one; $1 names another folder than .venv, $2 another file of versions
+# than constraints.txt.
 set -eu
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
+versions=${2:-constraints.txt}
 
 usable() {
     "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -28,6 +30,6 @@ fi
 echo "==> $venv with $("$found" --version)"
 "$found" -m venv "$venv"
 echo "==> installing ozh-notify and its tools; the first time this takes a minute or two"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$versions" -e '.[dev]'
 touch "$venv/.ready"
 echo "==> ready: $venv/bin/ozh-notify"
