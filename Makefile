@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 PYTHON310 := $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10*/bin/python) python3.10)
 
-.PHONY: help demo test test-long test-lowest lint types audit format clean
+.PHONY: help demo test torture test-long test-lowest lint types audit format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,9 @@ demo: $(READY) ## Show both passes on throw-away servers on this machine
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+torture: $(READY) ## Do everything that can go wrong, for most of an hour
+	$(BIN)/python -m tests.torture
 
 test-long: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m long

@@ -1,0 +1,78 @@
+"""All cases: what each is called, and how much of it is enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from tests.torture import (
+    bot_api_faults,
+    calendar_days,
+    clocks,
+    crash,
+    crowd,
+    frozen,
+    hostile,
+    mongo_faults,
+    restarts,
+    writers,
+)
+from tests.torture.ground import Ground, ground
+from tests.torture.report import Report, Skipped
+
+Work = Callable[[Ground, Report, int, int], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rounds and users of the full form and of the short one."""
+
+    work: Work
+    rounds: int
+    users: int
+    short_rounds: int
+    short_users: int
+
+
+def _failing(command: str, users: int = 120) -> Case:
+    return Case(partial(mongo_faults.failing_command, command=command), 20, users, 0, 30)
+
+
+CASES: dict[str, Case] = {
+    "kill-9": Case(crash.kill_nine, 200, 100, 2, 60),
+    "signals": Case(crash.told_to_stop, 100, 100, 2, 60),
+    "eight": Case(crowd.eight_at_once, 20, 500, 1, 60),
+    "floods": Case(bot_api_faults.floods, 1, 60, 1, 12),
+    "transport": Case(bot_api_faults.broken_transport, 10, 500, 1, 60),
+    "mongo-update": _failing("update"),
+    "mongo-find": _failing("find"),
+    "mongo-getMore": _failing("getMore"),
+    "mongo-insert": _failing("insert"),
+    "stepdown": Case(mongo_faults.step_down, 20, 120, 1, 60),
+    "restart": Case(restarts.killed_and_restarted, 20, 120, 1, 60),
+    "leavers": Case(writers.leavers, 1, 2000, 1, 100),
+    "stale": Case(writers.stale_flag, 5, 100, 1, 40),
+    "clocks": Case(clocks.five_minutes_off, 10, 100, 1, 40),
+    "days": Case(calendar_days.days, 5, 40, 0, 15),
+    "frozen": Case(frozen.past_the_lease, 10, 100, 1, 60),
+    "hostile": Case(hostile.documents, 20, 500, 2, 150),
+}
+
+
+def run(
+    name: str, *, short: bool, seed: int, rounds: int | None = None, place: Ground | None = None
+) -> Report:
+    """Run one case, on servers of its own unless a place is given."""
+    if place is None:
+        with ground(seed) as own:
+            return run(name, short=short, seed=seed, rounds=rounds, place=own)
+    case, report = CASES[name], Report(name, server=place.kind)
+    amount = (case.short_rounds, case.short_users) if short else (case.rounds, case.users)
+    try:
+        case.work(place, report, amount[0] if rounds is None else rounds, amount[1])
+    except Skipped as reason:
+        report.skipped = str(reason)
+    report.seconds = time.monotonic() - report.began
+    return report

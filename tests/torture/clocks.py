@@ -1,0 +1,56 @@
+"""Passes whose clocks differ."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.people import discount_user
+from tests.torture.checker import judge
+from tests.torture.endings import settle
+from tests.torture.ground import Ground, kill
+from tests.torture.report import Report, Skipped
+
+APART = 300
+"""Seconds; a claim's lease is twice that and more."""
+
+
+def faked(seconds: float) -> dict[str, str]:
+    """Variables that shift a process's wall clock.
+
+    Raises:
+        Skipped: libfaketime is not installed.
+    """
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        raise Skipped("libfaketime is not installed (Debian package libfaketime)")
+    return {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME": f"{seconds:+.3f}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def five_minutes_off(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """One pass ahead, one behind, one right, at once; in every second round one of them dies."""
+    for number in range(rounds):
+        people = [discount_user() for _ in range(users)]
+        eligible = {u["telegram_id"] for u in people}
+        ground.fresh(people)
+        clocks = {name: faked(by) for name, by in (("ahead", APART), ("behind", -APART))}
+        running = {name: ground.start("discount", **clock) for name, clock in clocks.items()}
+        running["right"] = ground.start("discount")
+        if number % 2:
+            time.sleep(ground.chance.uniform(0.5, 1 + users / 300))
+            kill(running.pop(ground.chance.choice(sorted(running))))
+        for name, one in running.items():
+            ended = one.wait()
+            report.expect(ended.code == 0, f"{name}: exit {ended.code}: {ended.err}")
+        for clock in clocks.values():
+            ended = ground.run("discount", **clock)
+            report.expect(ended.code == 0, f"after: exit {ended.code}: {ended.err}")
+        documents = list(ground.users.find())
+        judge(report, documents, ground.messages(), "discount", eligible, ended=False)
+        settle(ground, report, eligible)
+        report.rounds += 1
+        report.tried += users

@@ -1,0 +1,105 @@
+"""A pass that dies, and a pass that is told to stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+from tests.people import bonus_user, discount_user, user
+from tests.torture.checker import judge
+from tests.torture.endings import settle
+from tests.torture.ground import Ended, Ground, kill
+from tests.torture.report import Report
+
+SAFE_TO_REPEAT = 75
+STOP_LIMIT = 10.0
+RATE = 100
+
+
+def kill_nine(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """``kill -9`` at a random moment, then a normal pass; later the lease is over and it is swept.
+
+    In doubt are at most the users claimed and not yet recorded: half a second of the rate, and
+    what was in flight.
+    """
+    typical = _typical_seconds(ground, users)
+    for _ in range(rounds):
+        people, eligible = _crowd(users)
+        ground.fresh(people)
+        running = ground.start("discount", "--rate", str(RATE))
+        time.sleep(ground.chance.uniform(0.2, typical))
+        kill(running)
+        time.sleep(0.1)
+        documents = list(ground.users.find())
+        judge(report, documents, ground.messages(), "discount", eligible, ended=False)
+        doubt = sum(1 for u in documents if _state(u) == "sending")
+        bound = RATE / 2 + ground.api.control.requests()["max_in_flight"]
+        report.expect(doubt <= bound, f"{doubt} users in doubt, more than {bound}")
+        report.notes["most in doubt"] = max(report.notes["most in doubt"], doubt)
+        settle(ground, report, eligible)
+        report.rounds += 1
+        report.tried += len(eligible)
+
+
+def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """SIGTERM and SIGINT in turn, at a random moment: 75 within 10 s, nothing left in doubt.
+
+    A moment after the last message is none: there the pass has run to its end, and says 0.
+    """
+    typical = _typical_seconds(ground, users, signal.SIGTERM)
+    for number in range(rounds):
+        people, eligible = _crowd(users)
+        ground.fresh(people)
+        running = ground.start("discount", "--rate", str(RATE), "--json")
+        running.handles(signal.SIGTERM)
+        time.sleep(ground.chance.uniform(0, typical))
+        at = running.signal((signal.SIGTERM, signal.SIGINT)[number % 2])
+        ended = running.wait()
+        took = time.monotonic() - at
+        report.notes[f"exit {ended.code}"] += 1
+        report.expect(took < STOP_LIMIT, f"it took {took:.1f} s to stop")
+        documents = list(ground.users.find())
+        states = judge(report, documents, ground.messages(), "discount", eligible, ended=False)
+        doubt = states["sending"] + states["unknown"]
+        report.unknown += doubt
+        right = SAFE_TO_REPEAT if states["sent"] < len(eligible) else ended.code
+        report.expect(ended.code == right, f"exit {ended.code}: {ended.err}")
+        report.expect(ended.code in (0, SAFE_TO_REPEAT), f"exit {ended.code}: {ended.err}")
+        report.expect(not doubt, f"{doubt} in doubt after a signal: {ended.out} {ended.err}")
+        _expect_honest(report, ended, states["sent"])
+        settle(ground, report, eligible)
+        report.rounds += 1
+        report.tried += len(eligible)
+
+
+def _expect_honest(report: Report, ended: Ended, sent: int) -> None:
+    """What the pass printed is what the database says."""
+    if ended.out.strip():
+        said = json.loads(ended.out)["sent"]
+        report.expect(said == sent, f"it said {said} sent, the database {sent}")
+
+
+def _crowd(users: int) -> tuple[list[dict[str, object]], set[int]]:
+    wanted = [discount_user() for _ in range(users)]
+    others = [user(), bonus_user(), discount_user(balance=1)]
+    return [*wanted, *others], {u["telegram_id"] for u in wanted}
+
+
+def _typical_seconds(ground: Ground, users: int, handled: int = 0) -> float:
+    """How long such a pass takes here, so that moments are spread over all of it.
+
+    ``handled``: how long from the moment it has a handler for this signal.
+    """
+    ground.fresh(_crowd(users)[0])
+    running = ground.start("discount", "--rate", str(RATE))
+    if handled:
+        running.handles(handled)
+    since = time.monotonic() - running.began
+    return running.wait().seconds - since
+
+
+def _state(document: dict[str, object]) -> object:
+    slots = document.get("ozh_notify")
+    slot = slots.get("discount") if isinstance(slots, dict) else None
+    return slot.get("state") if isinstance(slot, dict) else None

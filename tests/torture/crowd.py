@@ -1,0 +1,34 @@
+"""Many passes at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.people import ago, discount_user
+from tests.torture.checker import judge
+from tests.torture.ground import TEXTS, Ground
+from tests.torture.report import Report
+
+PASSES = 8
+CAMPAIGNS = {"discount": "discount", "daily_bonus": "daily-bonus"}
+
+
+def eight_at_once(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """Eight passes, four of each campaign, over users whom both want: each once of each."""
+    for _ in range(rounds):
+        people: list[dict[str, Any]] = [
+            discount_user(registered_at=ago(hours=40)) for _ in range(users)
+        ]
+        ground.fresh(people)
+        commands = list(CAMPAIGNS.values()) * (PASSES // 2)
+        running = [ground.start(name, "--rate", "200") for name in commands]
+        for one in running:
+            ended = one.wait()
+            report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
+        documents = list(ground.users.find())
+        eligible = {u["telegram_id"] for u in people}
+        for key, text in TEXTS.items():
+            states = judge(report, documents, ground.messages(text), key, eligible)
+            report.expect(states["sent"] == users, f"{key}: {states}")
+        report.rounds += 1
+        report.tried += 2 * users

@@ -1,0 +1,61 @@
+"""A pass that is frozen until others have settled what it had claimed, and then wakes up."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+from tests.people import discount_user
+from tests.torture.checker import judge
+from tests.torture.ground import WRAPPER, Ground
+from tests.torture.report import Report
+
+SEND_LIMIT, MARGIN, WAKE_MARGIN = 1.0, 4.0, 2.0
+LEASE = SEND_LIMIT + MARGIN
+"""Seconds; the flood budget, its third part, is 0 here."""
+RATE = 50
+
+
+def past_the_lease(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """SIGSTOP, sweep, resend by `reconcile` and a second pass, SIGCONT: nothing goes out twice.
+
+    What had reached a chat before the freeze is in doubt for everybody else, and whoever resends
+    it has decided so; what had not must not go out again on the old claim.
+    """
+    for _ in range(rounds):
+        people = [discount_user() for _ in range(users)]
+        eligible = {u["telegram_id"] for u in people}
+        ground.fresh(people)
+        frozen = ground.start(
+            "discount",
+            "--rate",
+            str(RATE),
+            program=ground.wrapped(WRAPPER),
+            OZH_FLOOD_BUDGET_SECONDS="0",
+            TORTURE_SEND_LIMIT=str(SEND_LIMIT),
+            TORTURE_LEASE_MARGIN=str(MARGIN),
+            TORTURE_WAKE_MARGIN=str(WAKE_MARGIN),
+        )
+        ground.await_messages(ground.chance.randint(1, users // 2))
+        time.sleep(ground.chance.uniform(0, 0.05))
+        frozen.signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        before = {message["chat_id"] for message in ground.messages()}
+        claimed = ground.users.count_documents({"ozh_notify.discount.state": "sending"})
+        time.sleep(LEASE + 0.2)
+        ended = ground.run("reconcile", "discount", "--resend", "--yes", "--json")
+        resent = json.loads(ended.out)["settled"] if ended.code == 0 else -1
+        report.expect(resent == claimed, f"{claimed} claimed, {resent} resent: {ended.err}")
+        second = ground.run("discount", "--rate", "500")
+        report.expect(second.code == 0, f"the second pass: exit {second.code}: {second.err}")
+        frozen.signal(signal.SIGCONT)
+        woken = frozen.wait()
+        report.notes[f"woken: exit {woken.code}"] += 1
+        report.notes["claimed at the freeze"] += claimed
+        report.expect(woken.code in (0, 75), f"woken: exit {woken.code}: {woken.err}")
+        time.sleep(0.2)
+        documents = list(ground.users.find())
+        judge(report, documents, ground.messages(), "discount", eligible, excused=before)
+        report.rounds += 1
+        report.tried += users

@@ -1,0 +1,123 @@
+"""A backend that writes to the same users while a pass runs."""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.people import bonus_user, discount_user
+from tests.torture.checker import judge
+from tests.torture.ground import Ground, Users
+from tests.torture.report import Report
+
+RATE = 200
+CHANGES: dict[str, dict[str, Any]] = {
+    "discount": {"$set": {"balance": 5}},
+    "daily_bonus": {"$set": {"daily_bonus_claimed_today": True}},
+}
+
+
+def leavers(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """Half of the users buy, claim the bonus or are deleted: nobody is claimed after that."""
+    for _ in range(rounds):
+        for key, make in (("discount", discount_user), ("daily_bonus", bonus_user)):
+            _leave(ground, report, key, [make() for _ in range(users)])
+            report.rounds += 1
+            report.tried += users
+
+
+def _leave(ground: Ground, report: Report, key: str, people: list[dict[str, Any]]) -> None:
+    collection = ground.fresh(people)
+    leaving = ground.chance.sample([u["telegram_id"] for u in people], len(people) // 2)
+    before: dict[int, str | None] = {}
+    deleted: set[int] = set()
+
+    def change() -> None:
+        chat = leaving.pop()
+        if ground.chance.random() < 0.3:
+            deleted.add(chat)
+            was = collection.find_one_and_delete({"telegram_id": chat})
+        else:
+            was = collection.find_one_and_update({"telegram_id": chat}, CHANGES[key])
+        before[chat] = _slot(was, key).get("state")
+
+    pause = len(people) / RATE / (len(leaving) or 1)
+    running = ground.start(key.replace("_", "-"), "--rate", str(RATE))
+    ground.await_messages(1)
+    with _beside(change, pause, lambda: bool(leaving)):
+        ended = running.wait()
+    report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err}")
+    ended = ground.run(key.replace("_", "-"), "--rate", "1000")
+    report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err}")
+    messages = ground.messages()
+    gone = {chat for chat, state in before.items() if state is None}
+    report.notes[f"{key}: left unclaimed"] += len(gone)
+    report.notes[f"{key}: left while sending"] += sum(s == "sending" for s in before.values())
+    got = Counter(message["chat_id"] for message in messages)
+    for chat in gone:
+        report.expect(not got[chat], f"{key} {chat}: messaged after it had left")
+    for chat in deleted:
+        report.expect(got[chat] <= 1, f"{key} {chat}: {got[chat]} messages")
+    kept = [m for m in messages if m["chat_id"] not in deleted]
+    eligible = {u["telegram_id"] for u in people} - gone
+    judge(report, list(collection.find()), kept, key, eligible)
+
+
+def stale_flag(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """``discount_offered: false`` is written again and again, during three passes and between."""
+    for _ in range(rounds):
+        people = [discount_user() for _ in range(users)]
+        chats = [u["telegram_id"] for u in people]
+        collection = ground.fresh(people)
+        reset = functools.partial(_reset, collection, chats, ground.chance)
+        with _beside(reset, 0.002, lambda: True):
+            for _ in range(3):
+                ended = ground.run("discount")
+                report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
+        ground.users.update_many({}, {"$set": {"discount_offered": False}})
+        ended = ground.run("discount")
+        report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
+        judge(report, list(collection.find()), ground.messages(), "discount", chats, flag=False)
+        report.rounds += 1
+        report.tried += users
+
+
+def _reset(collection: Users, chats: list[int], chance: random.Random) -> None:
+    chat = chance.choice(chats)
+    collection.update_one({"telegram_id": chat}, {"$set": {"discount_offered": False}})
+
+
+@contextmanager
+def _beside(work: Callable[[], object], pause: float, more: Callable[[], bool]) -> Iterator[None]:
+    """Do some work again and again in a thread while the block lasts."""
+    done = threading.Event()
+    failed: list[BaseException] = []
+
+    def loop() -> None:
+        try:
+            while not done.is_set() and more():
+                work()
+                time.sleep(pause)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _slot(user: Any, key: str) -> dict[str, Any]:
+    slots = (user or {}).get("ozh_notify") or {}
+    return slots.get(key) or {}
