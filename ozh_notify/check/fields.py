@@ -85,9 +85,10 @@ class _Look:
         found = self._present(field)
         if any(map(_is_language, self._values(field))):
             return ok(_about(field), found)
-        line = warning(_about(field), found)
-        line = self._hinted(line, "OZH_FIELD_LANGUAGE", field, _is_language, "a language")
-        return line if line.do else ok(_about(field), f"{found}: all get the default text")
+        hint = self._hint("OZH_FIELD_LANGUAGE", field, _is_language, "a language")
+        if hint:
+            return warning(_about(field), found, hint)
+        return ok(_about(field), f"{found}: all get the default text")
 
     def state(self, settings: Settings) -> Line:
         """Where this program writes to: what is no object there is never overwritten."""
@@ -127,10 +128,12 @@ class _Look:
 
     def _hinted(self, line: Line, variable: str, field: str, fits: Fits, looks_like: str) -> Line:
         """The line, with what to do: take the likelier field, or name the right one."""
+        hint = self._hint(variable, field, fits, looks_like)
+        return replace(line, do=hint or line.do or f"name the right field in {variable}")
+
+    def _hint(self, variable: str, field: str, fits: Fits, looks_like: str) -> str:
         near = likelier(self._sample, variable, field, fits, self._mapped - {field})
-        if near:
-            return replace(line, do=f"{near!r} looks like {looks_like}: {variable}={near} ?")
-        return line if line.do else replace(line, do=f"name the right field in {variable}")
+        return f"{near!r} looks like {looks_like}: {variable}={near} ?" if near else ""
 
 
 def _about(field: str) -> str:
