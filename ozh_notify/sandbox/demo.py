@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,21 +14,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 import pymongo
 from rich.console import Console
-from rich.panel import Panel
-from rich.pretty import Pretty
-from rich.rule import Rule
 from rich.text import Text
 
-from ozh_notify.sandbox import mongo
+from ozh_notify.sandbox import mongo, scenes
 from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.people import Person, people
+from ozh_notify.sandbox.processes import started
 
 DATABASE = "ozhivlyator_demo"
-CHATS_SHOWN = 4
 OURS = ("OZH_", "MONGO_", "TELEGRAM_", "API_", "JOB_COMPLETION_INDEX", "LOGGING_ENABLED")
 """Variables of this program: the demo reads none of them from its surroundings."""
 
@@ -63,11 +64,14 @@ def stage(count: int, seed: int) -> Iterator[Stage]:
 
 
 def serve(console: Console, count: int, seed: int) -> None:
-    """Leave both servers up until Ctrl-C, and say how to use them."""
+    """Leave both servers up until a signal ends this process, and say how to use them."""
     with stage(count, seed) as up:
-        console.print(f"Both servers are up, with {count} made-up users. Paste this elsewhere:\n")
-        for name, value in up.environment.items():
-            console.print(f"export {name}='{value}'", markup=False, soft_wrap=True)
+        console.print(
+            f"Both servers are up, with {count} made-up users. Paste this into another terminal,\n"
+            "in a folder without a .env, which would fill in the rest:\n"
+        )
+        for name, value in {**up.environment, **_way_there()}.items():
+            console.print(f"export {name}={shlex.quote(value)}", markup=False, soft_wrap=True)
         console.print(
             "\nThen try: ozh-notify discount --dry-run; ozh-notify discount; "
             "ozh-notify daily-bonus --any-time"
@@ -83,13 +87,15 @@ def play(console: Console, count: int, seed: int) -> list[str]:
     """Show the main job; returns what was not as it should be."""
     console.print("Starting a MongoDB-compatible server and a Telegram Bot API on 127.0.0.1 ...")
     with stage(count, seed) as up:
-        before = {user["_id"]: user for user in up.users.find()}
+        scenes.cast(console, up.cast)
+        before = {user["telegram_id"]: user for user in up.users.find()}
         problems = []
         for command in ("discount --dry-run", "discount", "daily-bonus"):
             problems += _show(console, up, command)
-        _show_chats(console, up)
-        _show_documents(console, up, before)
-        console.print(Rule("the same passes again reach nobody"))
+        scenes.chats(console, up.bot.control.messages())
+        after = {user["telegram_id"]: user for user in up.users.find()}
+        scenes.documents(console, up.cast, before, after)
+        scenes.heading(console, "the same passes again reach nobody")
         for command in ("discount", "daily-bonus"):
             problems += _show(console, up, command)
         return problems + unmet(up)
@@ -97,7 +103,7 @@ def play(console: Console, count: int, seed: int) -> list[str]:
 
 def unmet(up: Stage) -> list[str]:
     """Expectations that do not hold: from the cast's stories, not from what the passes said."""
-    got = Counter((m.chat_id, _campaign(m.raw_text)) for m in up.bot.control.messages())
+    got = Counter((m.chat_id, scenes.campaign(m.raw_text)) for m in up.bot.control.messages())
     wanted = {
         (person.document["telegram_id"], person.gets)
         for person in up.cast
@@ -115,52 +121,25 @@ def unmet(up: Stage) -> list[str]:
     return problems
 
 
-def _campaign(text: str) -> str:
-    return "daily-bonus" if "Бонусы" in text else "discount"
-
-
 def _show(console: Console, up: Stage, command: str) -> list[str]:
-    console.print(Rule(f"ozh-notify {command}"))
+    """Run a command as a process of its own; its log lines are left out, its errors are not."""
+    scenes.heading(console, f"ozh-notify {command}")
     environment = {**up.environment, "OZH_TIMEZONE": _where_it_is_noon(), "PYTHONUTF8": "1"}
+    environment["LOGGING_ENABLED"] = "False"
     if console.is_terminal:
         environment["FORCE_COLOR"] = "1"
-    done = subprocess.run(
+    with started(
         [sys.executable, "-m", "ozh_notify", *command.split()],
         env={**_surroundings(), **environment, "COLUMNS": str(console.width)},
         cwd=up.folder,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        check=False,
-    )
-    console.print(Text.from_ansi(done.stdout))
-    return [] if done.returncode == 0 else [f"{command} ended with {done.returncode}"]
-
-
-def _show_chats(console: Console, up: Stage) -> None:
-    messages = up.bot.control.messages()
-    console.print(Rule(f"what arrived in the chats: {len(messages)} messages"))
-    shown = messages[: CHATS_SHOWN // 2] + messages[-CHATS_SHOWN // 2 :]
-    for message in shown:
-        rows = (message.reply_markup or {}).get("inline_keyboard", [])
-        buttons = "".join(f"\n\n[ {key['text']} ]" for row in rows for key in row)
-        console.print(
-            Panel(Text(message.text + buttons), title=f"chat {message.chat_id}", width=72)
-        )
-
-
-def _show_documents(console: Console, up: Stage, before: dict[Any, Any]) -> None:
-    console.print(Rule("user documents, before and after"))
-    for story in ("one picture, nothing left", "has blocked the bot", "registered lately"):
-        person = next((p for p in up.cast if p.story == story), None)
-        if person is None:
-            continue
-        after = up.users.find_one({"telegram_id": person.document["telegram_id"]})
-        shown = ("telegram_id", "discount_offered", "ozh_notify")
-        for when, user in (("before", before[after["_id"]]), ("after", after)):
-            fields = {name: user[name] for name in shown if name in user}
-            console.print(f"{story}, {when}:", style="dim")
-            console.print(Pretty(fields))
+    ) as process:
+        said, _ = process.communicate()
+    console.print(Text.from_ansi(said.rstrip()))
+    return [] if process.returncode == 0 else [f"{command} ended with {process.returncode}"]
 
 
 def _where_it_is_noon() -> str:
@@ -170,7 +149,24 @@ def _where_it_is_noon() -> str:
 
 
 def _surroundings() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    """This process's environment without settings, and without a proxy: all is on 127.0.0.1."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(OURS) and not name.lower().endswith("_proxy")
+    }
+
+
+def _way_there() -> dict[str, str]:
+    """What another terminal needs to find this command, and past a proxy the servers."""
+    ours = Path(sys.executable).with_name("ozh-notify")
+    found = shutil.which("ozh-notify")
+    way = {}
+    if ours.exists() and not (found and os.path.samefile(found, ours)):
+        way["PATH"] = os.pathsep.join([str(ours.parent), os.environ.get("PATH", os.defpath)])
+    if getproxies().get("http"):
+        way["NO_PROXY"] = ",".join(filter(None, ["127.0.0.1", os.environ.get("NO_PROXY")]))
+    return way
 
 
 def _environment(uri: str, bot: botapi.Server) -> dict[str, str]:

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ozh_notify.errors import ConfigError
+from ozh_notify.sandbox.processes import started, stop
+
+__all__ = ["MongoServer", "available", "free_port", "run", "stop"]
 
 START_LIMIT = 30.0
 """Seconds for a server to answer."""
@@ -56,33 +59,21 @@ def run(
     port = port or free_port()
     folder = tempfile.mkdtemp(prefix="ozh-notify-")
     try:
-        with open(Path(folder, "log"), "wb") as log:
-            process = subprocess.Popen(
+        with (
+            open(Path(folder, "log"), "wb") as log,
+            started(
                 [*program, *_arguments(kind, port, folder, test_commands)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 start_new_session=True,
-            )
-        try:
+            ) as process,
+        ):
             _await(process, port, Path(folder, "log"))
             yield MongoServer(f"mongodb://127.0.0.1:{port}/?directConnection=true", kind, process)
-        finally:
-            stop(process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process this program started."""
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def free_port() -> int:
