@@ -14,7 +14,11 @@ def main() -> None:
     try:
         from ozh_notify.cli import run  # noqa: PLC0415 - after the handler is in place
 
-        sys.exit(run())
+        code = run()
+        # The result has been told; the loop that heard signals is gone with its handlers.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
