@@ -133,8 +133,8 @@ class Delivery:
         await asyncio.wait({dispatcher})
         if not dispatcher.cancelled() and dispatcher.exception():
             self._ended_by(dispatcher.exception())
-        await claimer
         await self._land()
+        await claimer
         self._give_back()
         for who, outcome in self.job.breaker.release():
             self._settled(who, outcome)

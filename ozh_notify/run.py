@@ -28,6 +28,8 @@ from ozh_notify.stop import Stop
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+WRITES_AFTER_SIGNAL = 6.0
+"""Seconds for the writes after a signal: what is in flight is given 4, the whole end 10."""
 FIRST_RECIPIENTS = 10
 """Recipients a dry run shows."""
 FREE_RATE = 30
@@ -112,7 +114,7 @@ class Pass:
             return
         sender = open_sender() if open_sender else None
         store = open_store()
-        self.stop.on_signal(lambda: store.hurry(4))
+        self.stop.on_signal(lambda: store.hurry(WRITES_AFTER_SIGNAL))
         try:
             if sender:
                 self._bot = await self._unless_stopped(sender.open())

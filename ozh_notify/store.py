@@ -46,6 +46,8 @@ READ_LIMIT = 60.0
 """Seconds for one read: a scan without its index reads the whole collection."""
 WRITE_LIMIT = 4.0
 """Seconds for one try of a claim or a confirm: both fit into the 10 s after a SIGTERM."""
+SHORTEST_LIMIT = 0.5
+"""Seconds that one try is given even where time is out."""
 REPEAT_FOR = 15.0
 """Seconds during which a write of unknown effect is repeated."""
 CHUNK = 1000
@@ -72,11 +74,12 @@ class Store:
         self._give_up_at = float("inf")
 
     async def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close all connections; a server that hangs is not waited for."""
+        with pymongo.timeout(SHORTEST_LIMIT):
+            self._client.close()
 
     def hurry(self, seconds: float) -> None:
-        """Repeat no write past ``seconds`` from now."""
+        """Give each write so many seconds from now; one that begins later gets one short try."""
         self._give_up_at = time.monotonic() + seconds
 
     async def sample(self, size: int) -> list[Document]:
@@ -259,7 +262,7 @@ class Store:
         give_up_at, pause = time.monotonic() + REPEAT_FOR, 0.1
         while True:
             try:
-                with pymongo.timeout(WRITE_LIMIT):
+                with pymongo.timeout(self._time_for_a_try()):
                     return await operation()
             except PyMongoError as error:
                 late = time.monotonic() + pause > min(give_up_at, self._give_up_at)
@@ -268,6 +271,10 @@ class Store:
                 log.warning("could not %s, trying again: %s", doing, type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
+
+    def _time_for_a_try(self) -> float:
+        left = self._give_up_at - time.monotonic()
+        return max(SHORTEST_LIMIT, min(WRITE_LIMIT, left))
 
 
 def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
