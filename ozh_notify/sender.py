@@ -15,7 +15,13 @@ from ozh_notify.ledger import Blame, Outcome, State
 from ozh_notify.logs import Redactor
 from ozh_notify.message import Message
 from ozh_notify.settings import Settings
-from ozh_notify.transport import AiohttpRequest, NeverLeft, TooManyRequests, message_id
+from ozh_notify.transport import (
+    AiohttpRequest,
+    NeverLeft,
+    TooManyRequests,
+    environment_proxy,
+    message_id,
+)
 
 MAX_IN_FLIGHT = 256
 """Requests at a time, where rate x latency asks for that many."""
@@ -44,7 +50,10 @@ class Sender:
             raise ConfigError("TELEGRAM_BOT_TOKEN is missing: the token of the bot")
         self._settings = settings
         self._redact = Redactor(settings.secrets)
-        proxy = settings.telegram_proxy.get_secret_value() if settings.telegram_proxy else None
+        if settings.telegram_proxy:
+            proxy: str | None = settings.telegram_proxy.get_secret_value()
+        else:
+            proxy = environment_proxy(settings.telegram_api_url)
         request = AiohttpRequest(MAX_IN_FLIGHT, proxy)
         self._bot = Bot(
             settings.token.get_secret_value(),
