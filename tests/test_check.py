@@ -20,7 +20,7 @@ from tests.test_cli import on_a_terminal
 Users = Collection[dict[str, Any]]
 NOWHERE = "mongodb://127.0.0.1:1/db"
 NOBODY = "http://127.0.0.1:1"
-OFFER = {
+OFFER: dict[str, Any] = {
     "OZH_DISCOUNT_PACK": "10 оживашек",
     "OZH_DISCOUNT_PRICE": "149 ₽",
     "OZH_DISCOUNT_OLD_PRICE": "249 ₽",
@@ -222,7 +222,7 @@ def test_a_missing_field_is_named_with_the_likelier_one(ozh: Ozh, users: Users) 
     assert date["do"] == ("'created_at' looks like a date: OZH_FIELD_REGISTERED_AT=created_at ?")
     assert lines(result, "problem").keys() == {"field telegram_id"}
     assert "OZH_FIELD_CHAT_ID=tg_id ?" in lines(result, "problem")["field telegram_id"]
-    right = {"OZH_FIELD_REGISTERED_AT": "created_at", "OZH_FIELD_CHAT_ID": "tg_id"}
+    right: dict[str, Any] = {"OZH_FIELD_REGISTERED_AT": "created_at", "OZH_FIELD_CHAT_ID": "tg_id"}
     assert ozh("check", "--json", **right).code == 0
 
 
@@ -295,7 +295,7 @@ def test_templates_are_rendered_for_the_users_of_each_language(
     users.insert_many([user(language_code=code) for code in languages])
     (tmp_path / "discount.en.html").write_text("Hello {{ first_name or 'you' }}!")
     (tmp_path / "discount.de.html").write_text("Hallo {{ first_name or 'du' }}!")
-    button = {"OZH_DISCOUNT_BUTTON_TEXT": "Buy", "OZH_DISCOUNT_BUTTON": "buy"}
+    button: dict[str, Any] = {"OZH_DISCOUNT_BUTTON_TEXT": "Buy", "OZH_DISCOUNT_BUTTON": "buy"}
     result = ozh("check", "--json", OZH_TEMPLATES_DIR=str(tmp_path), **button)
     assert result.code == 0, result.out
     assert "for 4 users of the sample" in line(result, "template discount")["found"]

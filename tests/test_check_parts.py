@@ -301,7 +301,7 @@ def told(file: Path, at: datetime = NOON, **variables: str) -> list[Line]:
     ],
 )
 def test_what_the_settings_say_is_said_in_words(
-    variables: dict[str, str], name: str, expected: str, words: str, file: Path
+    variables: dict[str, Any], name: str, expected: str, words: str, file: Path
 ) -> None:
     """And what they leave unsaid, where it matters."""
     line = about(told(file, **variables), name)
@@ -311,7 +311,7 @@ def test_what_the_settings_say_is_said_in_words(
 
 def test_a_complete_offer_and_a_folder_for_metrics_are_ok(file: Path, tmp_path: Path) -> None:
     """The offer as it will stand in the message."""
-    offer = {"OZH_DISCOUNT_PACK": "10 оживашек", "OZH_DISCOUNT_PRICE": "149 ₽"}
+    offer: dict[str, Any] = {"OZH_DISCOUNT_PACK": "10 оживашек", "OZH_DISCOUNT_PRICE": "149 ₽"}
     lines = told(
         file,
         **offer,
