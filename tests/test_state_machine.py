@@ -1,0 +1,391 @@
+"""DESIGN §6 in any order: a walk through the states of a delivery against the real server.
+
+Two passes, one of them with a clock of its own, both campaigns, a person who reconciles, and a
+backend that resets the flag. A model without any of the program's code says what must come of
+each step; after each, the database must say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from pymongo.collection import Collection
+
+from ozh_notify.audience import Query
+from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.candidates import Candidate
+from ozh_notify.delivery import WAKE_MARGIN
+from ozh_notify.ledger import Outcome, Record, State
+from ozh_notify.recipient import Recipient
+from ozh_notify.reconcile import Action, Book, Entry, Listed, Narrowing
+from ozh_notify.settings import SEND_LIMIT, load
+
+T = TypeVar("T")
+Users = Collection[dict[str, Any]]
+
+UTC = timezone.utc
+MOSCOW = timedelta(hours=3)
+START = datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
+LEASE = timedelta(seconds=140, minutes=10)
+PEOPLE = range(3)
+KEYS = ("discount", "daily_bonus")
+WAYS = st.sampled_from(["sent"] * 3 + ["cut"] * 3 + ["unknown", "retry", "unreachable", "rejected"])
+"""What comes of a send; `cut` is delivered, but the pass does not learn it."""
+MOVES = [
+    *["claim"] * 3 + ["send"] * 4 + ["confirm"] * 3 + ["crash", "sweep", "sweep", "look", "look"],
+    *["settle", "settle", "wait", "wait", "sleep", "reset", "reset"],
+]
+"""The likelier ones more often."""
+SURELY_NOT = {None, "retry", "unreachable", "rejected"}
+
+
+@dataclass
+class Slot:
+    """What the database must say about one campaign and user."""
+
+    state: str | None = None
+    hold: datetime | None = None
+    claim: str | None = None
+    run: str | None = None
+    at: datetime | None = None
+    message_id: int | None = None
+    claimed_at: datetime = START
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells one delivery of a user from the next."""
+        return self.state, self.claim, self.run, self.at
+
+
+@dataclass
+class Held:
+    """A user in the hand of a pass; the outcome is None until it has sent or given back."""
+
+    key: str
+    who: Recipient
+    outcome: Outcome | None = None
+
+
+@dataclass
+class Runner:
+    """A pass: its clock, what it holds, and how often it has begun again after a crash."""
+
+    name: str
+    ahead: timedelta = timedelta()
+    hand: list[Held] = field(default_factory=list)
+    claims: int = 0
+
+
+class World:
+    """The servers' side of it, shared by all walks."""
+
+    def __init__(self, users: Users, environment: dict[str, str]) -> None:
+        variables = {**environment, "OZH_TIMEZONE": "Europe/Moscow", "OZH_DAILY_BONUS_DAYS": "3650"}
+        self.users, self.loop = users, asyncio.new_event_loop()
+        loaded, _ = load(None, variables)
+        campaigns: list[Campaign] = [c(loaded) for c in registry().values()]
+        self.books = {c.key: Book(loaded, c) for c in campaigns}
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await it."""
+        return self.loop.run_until_complete(work)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for book in self.books.values():
+            self.run(book.close())
+        self.loop.close()
+
+
+def period_of(key: str, moment: datetime) -> object:
+    """The period a moment belongs to: the day in Moscow, or all time."""
+    return (moment + MOSCOW).date() if key == "daily_bonus" else None
+
+
+def end_of_period(key: str, moment: datetime) -> datetime:
+    """The midnight in Moscow that ends the day, or the end of all days."""
+    if key == "discount":
+        return FAR
+    midnight = (moment + MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + timedelta(days=1) - MOSCOW
+
+
+class Walk(RuleBasedStateMachine):
+    """Steps in any order; each asks the program and the model, and compares."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world, self.now = world, START
+        self.slots = {(key, n): Slot() for key in KEYS for n in PEOPLE}
+        self.offered = dict.fromkeys(PEOPLE, False)
+        self.got: Counter[tuple[str, int, object]] = Counter()
+        self.asked: Counter[tuple[str, int]] = Counter()
+        """How often a person has asked to message this user again."""
+        self.read: dict[str, list[tuple[Entry, tuple[Any, ...]]]] = {key: [] for key in KEYS}
+        self.messages = 0
+        self.passes = [Runner("one"), Runner("two")]
+        self.pick: Callable[[st.SearchStrategy[Any]], Any]
+
+    @initialize(ahead=st.sampled_from([-4, 0, 4]))
+    def begin(self, ahead: int) -> None:
+        """Fresh users; the second pass's clock may be minutes off."""
+        self.passes[1].ahead = timedelta(minutes=ahead)
+        self.world.users.delete_many({})
+        first = START - timedelta(days=2)
+        plain = {"generations_count": 1, "balance": 0, "first_generation_at": first}
+        self.world.users.insert_many(
+            {"_id": n, "telegram_id": n + 1, "registered_at": first, **plain} for n in PEOPLE
+        )
+
+    @rule(data=st.data(), p=st.integers(0, 1), key=st.sampled_from(KEYS))
+    def step(self, data: st.DataObject, p: int, key: str) -> None:
+        """One of what is possible now; hypothesis's own choice of rules drops the claims often."""
+        self.pick = data.draw
+        move = data.draw(st.sampled_from([m for m in MOVES if self._possible(m)]))
+        getattr(self, move)(p, key)
+
+    def _possible(self, move: str) -> bool:
+        states = {slot.state for slot in self.slots.values()}
+        demands = {
+            "send": self._waiting(0) or self._waiting(1),
+            "confirm": self._done(0) or self._done(1),
+            "crash": self.passes[0].hand or self.passes[1].hand,
+            "sweep": "sending" in states,
+            "look": states & set(Listed),
+            "settle": any(self.read.values()),
+            "reset": any(self.offered.values()),
+        }
+        return bool(demands.get(move, True))
+
+    def claim(self, p: int, key: str) -> None:
+        """(a), (d), (j), (k): only whom nothing holds; never one in `sending`."""
+        runner, now = self.passes[p], self.now + self.passes[p].ahead
+        wanted = self.pick(st.just(set(PEOPLE)) | st.sets(st.sampled_from(PEOPLE), min_size=1))
+        again = key == "discount" and self.pick(st.integers(0, 5)) == 5
+        self._claim(runner, now, key, wanted, again=again)
+
+    def _claim(
+        self, runner: Runner, now: datetime, key: str, wanted: set[int], *, again: bool
+    ) -> None:
+        runner.claims += 1
+        claim_id = f"{runner.name}-{runner.claims}"
+        book = self.world.books[key]
+        query = Query(book.campaign, now, (), now if again else None)
+        batch = [Candidate(n, False) for n in sorted(wanted)]
+        taken = self.world.run(book.claim(batch, query, claim_id, runner.name))
+        expected = [n for n in sorted(wanted) if self._free(key, n, now, again)]
+        assert [r.id for r in taken] == expected
+        for who in taken:
+            slot = self.slots[key, who.id]
+            self.asked[key, who.id] += again and slot.state == "sent"
+            self.slots[key, who.id] = Slot(
+                "sending", now + LEASE, claim_id, runner.name, now, claimed_at=now
+            )
+            runner.hand.append(Held(key, who))
+
+    def send(self, p: int, key: str) -> None:
+        """(b), (c), (e), (f), (g), one user after the other, as many as there are ways."""
+        p = p if self._waiting(p) else 1 - p
+        ways = self.pick(st.lists(WAYS, min_size=1, max_size=len(PEOPLE)))
+        for held, how in zip(self._waiting(p), ways, strict=False):
+            held.outcome = self._sent(held, how, self.now + self.passes[p].ahead)
+
+    def _sent(self, held: Held, how: str, now: datetime) -> Outcome:
+        """What comes of one; an old claim, or one of another day, is given back."""
+        age = now - held.who.claimed_at
+        same_day = period_of(held.key, now) == period_of(held.key, held.who.claimed_at)
+        if age >= LEASE - WAKE_MARGIN - SEND_LIMIT or not same_day:
+            return Outcome(State.RETRY, error="given back", unsent=True)
+        if how in ("sent", "cut"):
+            self.messages += 1
+            self.got[held.key, held.who.id, period_of(held.key, now)] += 1
+        if how == "sent":
+            return Outcome(State.SENT, self.messages)
+        return Outcome(State("unknown" if how == "cut" else how), error="it failed")
+
+    def confirm(self, p: int, key: str) -> None:
+        """In time or late (l): written where the claim still stands, else said to be lost."""
+        p = p if self._done(p) else 1 - p
+        runner, now = self.passes[p], self.now + self.passes[p].ahead
+        key = self._done(p)[0].key
+        done = [held for held in self._done(p) if held.key == key]
+        records = [Record(h.who, h.outcome, runner.name, now) for h in done if h.outcome]
+        runner.hand = [h for h in runner.hand if h not in done]
+        lost = self.world.run(self.world.books[key].confirm(records))
+        expected = [r for r in records if not self._confirmed(key, r)]
+        assert lost == expected
+        if self.pick(st.booleans()):  # as after an answer that got lost
+            again = self.world.run(self.world.books[key].confirm(records))
+            assert again == expected
+
+    def crash(self, p: int, key: str) -> None:
+        """``kill -9``: what it held, sent or not, it knows no more."""
+        before = self.passes[p]
+        self.passes[p] = Runner(f"{before.name}'", before.ahead)
+
+    def sweep(self, p: int, key: str) -> None:
+        """(g): what is `sending` past its lease becomes `unknown`, until its own period ends."""
+        now = self.now + self.passes[p].ahead
+        swept = self.world.run(self.world.books[key].sweep(now))
+        lapsed = [s for s in self._of(key) if s.state == "sending" and s.hold and s.hold <= now]
+        assert swept == len(lapsed)
+        for slot in lapsed:
+            slot.state, slot.at, slot.hold = "unknown", now, end_of_period(key, slot.claimed_at)
+
+    def look(self, p: int, key: str) -> None:
+        """A person reads a list, and may decide much later."""
+        self._look(key, self.pick(st.sampled_from([*Listed, Listed.UNKNOWN, Listed.UNKNOWN])))
+
+    def _look(self, key: str, state: Listed) -> None:
+        entries = self.world.run(self.world.books[key].entries(Narrowing(state)))
+        expected = {n for n in PEOPLE if self.slots[key, n].state == state.value}
+        assert {entry.id for entry in entries} == expected
+        self.read[key] = [(entry, self.slots[key, entry.id].identity) for entry in entries]
+
+    def settle(self, p: int, key: str) -> None:
+        """(h), (i): what has changed since it was read is left as it is."""
+        key = key if self.read[key] else next(k for k in KEYS if self.read[k])
+        action = self.pick(st.sampled_from(Action))
+        entries = [entry for entry, _ in self.read[key]]
+        settled = self.world.run(self.world.books[key].settle(entries, action, self.now))
+        expected = 0
+        for entry, was in self.read[key]:
+            slot = self.slots[key, entry.id]
+            if slot.identity == was:
+                self._settled(key, entry.id, action)
+                expected += 1
+            else:
+                expected += (slot.state, slot.at) == (action.target.value, self.now)
+        assert settled == expected
+
+    def wait(self, p: int, key: str) -> None:
+        """Time passes."""
+        seconds = self.pick(st.sampled_from([1, 60, 5 * 60, 9 * 60, int(LEASE.total_seconds())]))
+        self.now += timedelta(seconds=seconds)
+
+    def sleep(self, p: int, key: str) -> None:
+        """A night, or until a minute before or after one, or a month."""
+        days = self.pick(st.sampled_from([1, 1, 31]))
+        if self.pick(st.booleans()):
+            self.now = end_of_period("daily_bonus", self.now) + timedelta(minutes=days - 2)
+        else:
+            self.now += timedelta(days=days)
+
+    def reset(self, p: int, key: str) -> None:
+        """The backend writes a stale copy of the flag."""
+        n = self.pick(st.sampled_from(PEOPLE))
+        self.world.users.update_one({"_id": n}, {"$set": {"discount_offered": False}})
+        self.offered[n] = False
+
+    @invariant()
+    def nobody_twice(self) -> None:
+        """At most one message per user and period, and one more each time a person asked."""
+        for (key, n, period), count in self.got.items():
+            assert count <= 1 + self.asked[key, n], f"{key} {n} in {period}: {count} messages"
+
+    @invariant()
+    def no_state_lies(self) -> None:
+        """The database says what the model says, and never "not sent" where a message went out."""
+        for user in self.world.users.find():
+            assert user.get("discount_offered", False) is self.offered[user["_id"]]
+            for key in KEYS:
+                slot, n = self.slots[key, user["_id"]], user["_id"]
+                stored = (user.get("ozh_notify") or {}).get(key) or {}
+                assert stored.get("state") == slot.state
+                assert stored.get("hold_until") == slot.hold
+                assert stored.get("claim") == slot.claim
+                assert stored.get("message_id") == slot.message_id
+                if slot.state in SURELY_NOT and not self.asked[key, n]:
+                    assert not self.got[key, n, period_of(key, slot.claimed_at)]
+
+    def teardown(self) -> None:
+        """Nobody is lost: with time, each is settled, in doubt and listed, or claimed again."""
+        self.passes[0].ahead, self.now = timedelta(), self.now + LEASE + timedelta(minutes=5)
+        for key in KEYS:
+            self.sweep(0, key)
+            assert not [s for s in self._of(key) if s.state == "sending"]
+            self._look(key, Listed.UNKNOWN)
+            self._claim(self.passes[0], self.now, key, set(PEOPLE), again=False)
+            assert not [s for s in self._of(key) if s.state in ("retry", None)]
+
+    def _waiting(self, p: int) -> list[Held]:
+        return [held for held in self.passes[p].hand if held.outcome is None]
+
+    def _done(self, p: int) -> list[Held]:
+        return [held for held in self.passes[p].hand if held.outcome]
+
+    def _of(self, key: str) -> list[Slot]:
+        return [self.slots[key, n] for n in PEOPLE]
+
+    def _free(self, key: str, n: int, now: datetime, again: bool) -> bool:
+        slot = self.slots[key, n]
+        if slot.state == "sending" or (key == "discount" and self.offered[n]):
+            return False
+        meant = again and slot.state == "sent" and slot.at is not None and slot.at < now
+        return slot.hold is None or slot.hold <= now or meant
+
+    def _confirmed(self, key: str, record: Record) -> bool:
+        slot, outcome = self.slots[key, record.recipient.id], record.outcome
+        state = outcome.state.value
+        if slot.claim != record.recipient.claim:
+            written = (record.run, state, outcome.message_id)
+            return (slot.run, slot.state, slot.message_id) == written
+        slot.state, slot.run, slot.at = state, record.run, record.at
+        slot.message_id = outcome.message_id
+        slot.claim = slot.claim if state == "unknown" else None
+        slot.hold = end_of_period(key, slot.claimed_at)
+        if state == "retry":
+            slot.hold = None
+        elif state in ("unreachable", "rejected") and key == "discount":
+            slot.hold = record.at + timedelta(days=30)
+        if state == "sent" and key == "discount":
+            self.offered[record.recipient.id] = True
+        return True
+
+    def _settled(self, key: str, n: int, action: Action) -> None:
+        slot = self.slots[key, n]
+        if action is Action.MARK_SENT and key == "discount":
+            slot.hold, self.offered[n] = FAR, True
+        elif action is Action.MARK_SENT:
+            slot.hold = slot.hold or end_of_period(key, slot.at or self.now)
+        else:
+            slot.hold, slot.message_id = None, None
+            self.asked[key, n] += 1
+        slot.state, slot.claim, slot.at = action.target.value, None, self.now
+
+
+@pytest.fixture
+def world(users: Users, environment: dict[str, str]) -> Iterator[World]:
+    """The real server."""
+    made = World(users, environment)
+    yield made
+    made.close()
+
+
+def test_no_order_of_steps_sends_twice_or_lies(world: World) -> None:
+    """Claim, crash, confirm, sweep, reconcile and time passing, in any order, of two passes."""
+    walks = settings(
+        max_examples=40,
+        stateful_step_count=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(lambda: Walk(world), settings=walks)  # type: ignore[arg-type]
