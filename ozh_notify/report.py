@@ -126,7 +126,8 @@ async def show_progress(running: Pass) -> None:
         TextColumn("{task.fields[rate]:.1f}/s", justify="right"),
         TimeRemainingColumn(),
     )
-    if not console.is_terminal:
+    # FORCE_COLOR makes any stream a terminal to rich.
+    if not (console.is_terminal and sys.stderr.isatty()):
         return
     with Progress(*columns, console=console, transient=True, disable=False) as progress:
         # rich's own speed is None at first, which no format can show.

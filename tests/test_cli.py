@@ -304,14 +304,14 @@ def test_no_color_is_honoured_on_a_terminal(line: str, ozh: Ozh, users: Users) -
 
 
 def test_progress_is_shown_on_a_terminal_only(ozh: Ozh, users: Users) -> None:
-    """Done, total, rate and time left."""
+    """Done, total, rate and time left; a pipe gets none, also where colours are forced."""
     users.insert_many([discount_user() for _ in range(4)])
     code, text = on_a_terminal(ozh, "--quiet", "discount", "--rate", "3", stdout=False)
     assert code == 0
     assert re.search(r"[1-4]/4", text)
     assert re.search(r"\d\.\d/s", text)
     users.insert_many([discount_user() for _ in range(4)])
-    piped = ozh("--quiet", "discount", "--rate", "3")
+    piped = ozh("--quiet", "discount", "--rate", "3", FORCE_COLOR="1")
     assert (piped.code, piped.err) == (0, "")
 
 
