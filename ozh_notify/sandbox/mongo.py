@@ -67,6 +67,8 @@ def run(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
+                # In memory, too, the Python server has a folder of its own, and may leave it.
+                env={**os.environ, "TMPDIR": folder},
                 start_new_session=True,
             ) as process,
         ):
