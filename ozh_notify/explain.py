@@ -102,7 +102,8 @@ async def _answers(query: Query, user: Mapping[str, Any], matches: Matches) -> l
 async def _held(query: Query, user: Mapping[str, Any], matches: Matches) -> Answer:
     """Whether a delivery of this campaign holds the user, and which way."""
     slot, settings = query.campaign.slot, query.campaign.settings
-    state = words.value(at_path(user, f"{slot}.state"), settings)
+    kept = at_path(user, f"{slot}.state")
+    state = kept if isinstance(kept, str) else words.value(kept, settings)
     until = at_path(user, f"{slot}.hold_until")
     if isinstance(until, datetime):
         state += " for good" if until >= FAR else f" until {words.value(until, settings)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 from ozh_notify.cli.operator import campaign_named, console, now, print_json, print_table
 from ozh_notify.errors import ConfigError
 
@@ -37,7 +37,7 @@ def command(
     kind = campaign_named(campaign)
     common: Common = context.obj
     settings, redact = common.load()
-    found = asyncio.run(_read(kind(settings), user))
+    found = wait_for(_read(kind(settings), user))
     if as_json:
         print_json(found.as_json(), redact)
     else:
@@ -73,6 +73,9 @@ def _print(found: Explanation, campaign: Campaign, redact: Callable[[str], str])
         redact,
     )  # fmt: skip
     if found.delivery:
-        kept = [(key, value(kept, campaign.settings)) for key, kept in found.delivery.items()]
-        print_table("delivery state", ("", ""), kept, redact)
+        state = [
+            (key, kept if isinstance(kept, str) else value(kept, campaign.settings))
+            for key, kept in found.delivery.items()
+        ]
+        print_table("delivery state", ("", ""), state, redact)
     console().print(redact(found.verdict), markup=False)
