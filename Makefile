@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 PYTHON310 := $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10*/bin/python) python3.10)
 
-.PHONY: help demo test torture test-long test-lowest lint types audit format clean
+.PHONY: help demo test torture test-long test-lowest lint types audit tour format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,9 @@ audit: $(READY) ## Ask PyPI for known vulnerabilities of the exact versions in c
 	    echo "audited\": then PyPI's database was not reached (a mirror of packages alone does"; \
 	    echo "not have it), and this says nothing about the packages. Repeat it where it is."; \
 	    exit 1; } >&2
+
+tour: $(READY) ## Draw docs/tour.svg from a demo that really runs
+	$(BIN)/python scripts/tour.py docs/tour.svg
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix-only .
