@@ -43,7 +43,7 @@ def inspect(sample: Sequence[Any], campaign: Campaign) -> Findings:
             f"OZH_FIELD_CHAT_ID: none of {len(sample)} users has a usable chat id "
             f"in {settings.field_chat_id!r}"
         )
-    for criterion in _one_a_field(campaign):
+    for criterion in _one_a_variable(campaign):
         _inspect_field(sample, criterion, campaign, serious, found.warnings)
     return found
 
@@ -96,9 +96,10 @@ def type_name(value: Any) -> str:
     return names.get(type(value).__name__, type(value).__name__)
 
 
-def _one_a_field(campaign: Campaign) -> list[Criterion]:
+def _one_a_variable(campaign: Campaign) -> list[Criterion]:
+    """Two variables may name one field by mistake, which cannot be right for both."""
     criteria = campaign.criteria(ANY_TIME)
-    return list({criterion.field: criterion for criterion in criteria}.values())
+    return list({(c.variable, c.field): c for c in criteria}.values())
 
 
 def _listed(types: Counter[str]) -> str:
