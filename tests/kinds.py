@@ -18,6 +18,8 @@ from tests.people import ago
 NOWHERE = object()
 """Stands for a field that is missing."""
 
+ARRAYS: tuple[list[Any], ...] = ([], [0], [1], [0, 1], [1, 9], [False], [None], [[1]], [{}])
+
 FAR = datetime(9999, 12, 31, tzinfo=timezone.utc)
 
 ODD = "odd date"
@@ -40,7 +42,7 @@ def every_type() -> dict[str, Any]:
         **{"odd date: 1 BC": LONG_AGO, "odd date: year 10000": IN_AGES},
         "string of a date": ago(hours=25).isoformat(),
         **{"object {}": {}, "object": {"0": 1, "a": False}},
-        **{f"array {a}": a for a in ([], [0], [1], [0, 1], [1, 9], [False], [None], [[1]], [{}])},
+        **{f"array {array}": array for array in ARRAYS},
         "array of a date": [ago(hours=25)],
         **{"binData": Binary(b"1"), "objectId": ObjectId("64b000000000000000000001")},
         **{"regex": Regex("1"), "javascript": Code("1"), "javascript with scope": Code("1", {})},

@@ -58,7 +58,7 @@ AGES: list[tuple[str, dict[str, str], dict[timedelta, bool]]] = [
 ]
 
 
-def due_at(ozh: Ozh, campaign: str, moment: datetime, **extra: str | None) -> set[str]:
+def due_at(ozh: Ozh, campaign: str, moment: datetime, **extra: Any) -> set[str]:
     """The ``_id`` of everybody a pass at that moment would message; at most ten."""
     result = ozh(campaign, "--dry-run", "--json", "--at", moment.isoformat(), **extra)
     assert result.code == 0, result.err
@@ -93,7 +93,7 @@ def test_a_hold_is_over_at_its_moment(campaign: str, ozh: Ozh, users: Users) -> 
 
 # --- fields inside other fields ---
 
-NESTED = {
+NESTED: dict[str, Any] = {
     "OZH_FIELD_CHAT_ID": "tg.id",
     "OZH_FIELD_FIRST_NAME": "tg.name.first",
     "OZH_FIELD_LANGUAGE": "tg.language",

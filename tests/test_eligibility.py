@@ -141,7 +141,7 @@ def everybody(campaign: str) -> list[Someone]:
     return [*(one for rule in rules for one in rule(campaign)), *ordinary]
 
 
-def one_pass(ozh: Ozh, campaign: str, *options: str, **extra: str | None) -> Finished:
+def one_pass(ozh: Ozh, campaign: str, *options: str, **extra: Any) -> Finished:
     """A pass that runs to its end."""
     result = ozh(campaign, "--json", *options, **extra)
     assert result.code == 0, result.err
