@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "dotenv": ("settings.py",),
     "prometheus_client": ("watch/",),
     "tzlocal": ("settings.py",),
+    "uvloop": ("cli/loop.py",),
 }
 """Where each vendor package may be imported; a name that ends with / is a folder."""
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import Enum
 from importlib.metadata import entry_points
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ozh_notify.errors import ConfigError
-from ozh_notify.settings import Settings, local
+
+if TYPE_CHECKING:  # so that `--help` can list campaigns without it
+    from ozh_notify.settings import Settings
 
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 """The end of a period that never ends; the last year a BSON date and Python share."""
@@ -131,14 +133,14 @@ class Campaign(ABC):
         """When the period that holds ``now`` began; None when it always was."""
         if not self.daily:
             return None
-        today = local(now, self.settings)
+        today = now.astimezone(self.settings.zone)
         return datetime.combine(today.date(), time.min, today.tzinfo)
 
     def closed(self, now: datetime, *, any_time: bool = False) -> str | None:
         """Why no pass may message anybody at ``now``, or None."""
         if any_time:
             return None
-        clock = local(now, self.settings).time()
+        clock = now.astimezone(self.settings.zone).time()
         earliest = self.not_before()
         if earliest and clock < earliest:
             return f"it is {clock:%H:%M} in {self.settings.zone_name}, before {earliest:%H:%M}"
@@ -155,7 +157,7 @@ class Campaign(ABC):
 
 def midnight_after(at: datetime, settings: Settings) -> datetime:
     """The local midnight that ends the day of ``at``; the first one where there are two."""
-    day = local(at, settings)
+    day = at.astimezone(settings.zone)
     return datetime.combine(day.date() + timedelta(days=1), time.min, day.tzinfo)
 
 

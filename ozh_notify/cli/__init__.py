@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import traceback
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Message the users of a Telegram bot: each exactly once, at Telegram's pace.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain: importing rich for it takes as long as all the rest of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,6 +53,13 @@ def common(
     context.obj = Common(env_file, verbose, quiet)
 
 
+def _list_whole_summaries() -> None:
+    """Let the list of commands show each one's first line, which is cut at 45 characters else."""
+    for command in app.registered_commands:
+        text = command.help or getdoc(command.callback) or ""
+        command.short_help = text.partition("\n")[0]
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -62,6 +71,7 @@ def run(arguments: list[str] | None = None) -> int:
         demo.add(app)
         for command in (check, status, indexes, explain, reconcile, mute):
             command.add(app)
+        _list_whole_summaries()
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)
         return int(result or 0)
     except SystemExit as leaving:

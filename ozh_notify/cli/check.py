@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ozh_notify import __version__, logs, settings
+from ozh_notify import __version__, logs
 from ozh_notify.campaigns import registry
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 from ozh_notify.cli.operator import console, now, print_json, print_table
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def command(
 
 
 def _look(common: Common) -> tuple[list[Line], logs.Redactor]:
+    from ozh_notify import settings  # noqa: PLC0415 - pydantic
     from ozh_notify.check import check  # noqa: PLC0415
 
     campaigns = registry()
@@ -66,7 +67,7 @@ def _look(common: Common) -> tuple[list[Line], logs.Redactor]:
         warnings=warnings,
         where=where,
     )
-    return asyncio.run(work), redact
+    return wait_for(work), redact
 
 
 def _worst(lines: Sequence[Line]) -> str:

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ozh_notify import logs, settings
+from ozh_notify import logs
 from ozh_notify.campaigns import registry
-from ozh_notify.settings import Settings
+
+if TYPE_CHECKING:
+    from ozh_notify.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,8 @@ class Common:
         Raises:
             ConfigError: all problems of the settings at once.
         """
+        from ozh_notify import settings  # noqa: PLC0415 - pydantic
+
         declared = tuple(v for campaign in registry().values() for v in campaign.variables)
         loaded, warnings = settings.load(
             self.env_file, needs_token=needs_token, declared=declared, options=options

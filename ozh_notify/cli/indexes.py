@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Callable
@@ -12,13 +11,14 @@ import typer
 
 from ozh_notify.campaigns import registry
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 from ozh_notify.cli.operator import print_json, print_table
 from ozh_notify.errors import ConfigError
-from ozh_notify.settings import Settings, database
 
 if TYPE_CHECKING:
     from ozh_notify.desk import Desk
     from ozh_notify.indexes import Standing
+    from ozh_notify.settings import Settings
 
 
 def add(app: typer.Typer) -> None:
@@ -34,9 +34,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """The recommended indexes, and which of them exist; writes only with --create."""
+    from ozh_notify.settings import database  # noqa: PLC0415 - pydantic
+
     common: Common = context.obj
     settings, redact = common.load()
-    found, created = asyncio.run(_look(settings, create))
+    found, created = wait_for(_look(settings, create))
     missing = [standing.index.name for standing in found if not standing.usable]
     if as_json:
         listed = [standing.as_json() for standing in found]
@@ -58,6 +60,7 @@ async def _look(settings: Settings, create: bool) -> tuple[list[Standing], list[
     """How things stand, after creating what is missing when asked to."""
     from ozh_notify.desk import Desk  # noqa: PLC0415 - the driver
     from ozh_notify.indexes import compare, recommended  # noqa: PLC0415
+    from ozh_notify.settings import database  # noqa: PLC0415
 
     wanted = recommended(campaign(settings) for campaign in registry().values())
     created = []

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 from ozh_notify.cli.operator import print_json
-from ozh_notify.settings import Settings
+
+if TYPE_CHECKING:
+    from ozh_notify.settings import Settings
 
 User = Annotated[
     str, typer.Argument(metavar="USER", show_default=False, help="A chat id, or an _id.")
@@ -35,7 +37,7 @@ def unmute(context: typer.Context, user: User, as_json: Json = False) -> None:
 
 def _change(common: Common, user: str, muted: bool, as_json: bool) -> None:
     settings, redact = common.load()
-    found, changed = asyncio.run(_write(settings, user, muted))
+    found, changed = wait_for(_write(settings, user, muted))
     if as_json:
         print_json({"user": user, "muted": muted, "found": found, "changed": changed}, redact)
         return

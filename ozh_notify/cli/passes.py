@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import os
@@ -18,6 +17,7 @@ import typer
 from ozh_notify import __version__
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
 from ozh_notify.recipient import LONGEST_CHAT_ID
@@ -152,7 +152,7 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
         needs_token = not asked.options.dry_run
         settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
         work = _run if asked.test_to is None else _trial
-        return asyncio.run(work(campaign(settings), asked, redact))
+        return wait_for(work(campaign(settings), asked, redact))
     except typer.BadParameter:
         raise
     except OzhError as error:
@@ -173,6 +173,8 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
 
 async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     """One pass; these imports load the driver and Telegram."""
+    import asyncio  # noqa: PLC0415
+
     from ozh_notify.clock import Clock  # noqa: PLC0415
     from ozh_notify.report import show_progress  # noqa: PLC0415
     from ozh_notify.run import Pass  # noqa: PLC0415

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import typer
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.cli.chat_list import chats_in
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 
 if TYPE_CHECKING:
     from ozh_notify.reconcile import Action, Found, Narrowing
@@ -97,11 +97,11 @@ def command(
 
 def _reconcile(asked: Asked) -> None:
     """Sweep and list; ask; settle."""
-    found = asyncio.run(_read(asked))
+    found = wait_for(_read(asked))
     if not asked.as_json:
         _print_table(found, asked)
     agreed = asked.action and found.entries and (asked.yes or _agrees(asked, found))
-    settled = asyncio.run(_settle(asked, found)) if agreed else 0
+    settled = wait_for(_settle(asked, found)) if agreed else 0
     changed = len(found.entries) - settled if agreed else 0
     if asked.as_json:
         counts: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +10,11 @@ import typer
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loop import wait_for
 from ozh_notify.cli.operator import campaign_named, console, now, print_json, print_table
-from ozh_notify.settings import Settings
 
 if TYPE_CHECKING:
+    from ozh_notify.settings import Settings
     from ozh_notify.status import Run, Status
 
 Redact = Callable[[str], str]
@@ -46,7 +46,7 @@ def command(
     chosen = [campaign_named(campaign)] if campaign else list(registry().values())
     common: Common = context.obj
     settings, redact = common.load()
-    found = asyncio.run(_read(settings, [c(settings) for c in chosen]))
+    found = wait_for(_read(settings, [c(settings) for c in chosen]))
     if as_json:
         print_json({"campaigns": [status.as_json() for status in found]}, redact)
         return
