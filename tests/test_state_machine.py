@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -381,8 +381,10 @@ def world(users: Users, environment: dict[str, str]) -> Iterator[World]:
 def test_no_order_of_steps_sends_twice_or_lies(world: World) -> None:
     """Claim, crash, confirm, sweep, reconcile and time passing, in any order, of two passes."""
     walks = settings(
-        max_examples=40,
-        stateful_step_count=40,
+        max_examples=30,
+        stateful_step_count=35,
+        # Not shrunk: against a real server that takes minutes, and the steps tell the story.
+        phases=[Phase.generate],
         deadline=None,
         derandomize=True,
         database=None,
