@@ -305,6 +305,9 @@ class Delivery:
             except OzhError as error:
                 self.job.stop.set(error)
                 lost = batch
+            except Exception as bug:
+                self._ended_by(bug)
+                lost = batch
             for record in lost:
                 unrecorded(record)
 
