@@ -92,11 +92,12 @@ class Pass:
         self._held: dict[str, int] = {}
         self._preview: Preview | None = None
         self._bot: str | None = None
+        self._bug: OzhError | None = None
 
     async def run(
         self, open_store: Callable[[], Store], open_sender: Callable[[], Sender] | None
     ) -> Result:
-        """Run it; expected endings are in the result, a bug is raised.
+        """Run it; whatever ends it is in the result, a bug too: what was sent before it counts.
 
         Servers are opened here, so that a pass outside its hours asks nothing of them.
         """
@@ -104,6 +105,10 @@ class Pass:
             await self._run(open_store, open_sender)
         except OzhError as error:
             self.stop.set(error)
+        except Exception as bug:
+            log.error("a bug in ozh-notify", exc_info=True)
+            kind = type(bug).__name__
+            self._bug = OzhError(f"a bug in ozh-notify: {kind}; its traceback is on stderr")
         return self.result()
 
     async def _run(
@@ -239,7 +244,7 @@ class Pass:
     def result(self) -> Result:
         """What has come of the pass so far."""
         tally = self.delivery.tally if self.delivery else Tally()
-        error = self.stop.reason
+        error = self._bug or self.stop.reason
         if isinstance(error, Unavailable) and tally.sent:
             error = Incomplete(str(error))
         if error is None and tally.retry:
