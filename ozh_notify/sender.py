@@ -54,7 +54,7 @@ class Sender:
             proxy: str | None = settings.telegram_proxy.get_secret_value()
         else:
             proxy = environment_proxy(settings.telegram_api_url)
-        request = AiohttpRequest(MAX_IN_FLIGHT, proxy)
+        request = self._request = AiohttpRequest(MAX_IN_FLIGHT, proxy)
         self._bot = Bot(
             settings.token.get_secret_value(),
             base_url=f"{settings.telegram_api_url}/bot",
@@ -91,6 +91,8 @@ class Sender:
     async def close(self) -> None:
         """Close all connections."""
         await self._bot.shutdown()
+        # Before 22 a bot that could not be initialized leaves its connections open.
+        await self._request.shutdown()
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
         """Send once; every expected ending is an outcome, never an exception."""
