@@ -64,7 +64,8 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
             ),
         ] = None,
         again: Annotated[
-            bool, typer.Option(help="Also users in `sent` who qualify again. Discount only.")
+            bool,
+            typer.Option("--again", help="Also users in `sent` who qualify again. Discount only."),
         ] = False,
         test_to: Annotated[
             int | None, typer.Option(metavar="CHAT_ID", help="Send a preview to this chat only.")
