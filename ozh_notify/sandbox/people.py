@@ -79,6 +79,7 @@ def _held(state: str, until: datetime, at: datetime, campaign: str = "discount")
     kept = {"state": state, "hold_until": until, "run": "earlier", "at": at, "attempts": 1}
     if state == "unknown":
         kept["claim"] = "earlier-1"
+        kept["error"] = "the pass that claimed this user did not record an outcome"
     return {"ozh_notify": {campaign: kept}}
 
 
