@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import Server
 from ozh_notify.settings import variables
+from tests import stage
 from tests.conftest import OZH
 from tests.people import bonus_user, discount_user
 
@@ -34,55 +32,20 @@ BONUS, DISCOUNT = "ozh-notify-daily-bonus", "ozh-notify-discount"
 
 Users = Collection[dict[str, Any]]
 
-# In a mount namespace of its own: nothing of this reaches the machine's own cron, /etc or /run.
-STAGE = r"""
-set -eu
-over() {
-    mkdir -p "$layers$1/up" "$layers$1/work"
-    mount -t overlay overlay -o "lowerdir=$1,upperdir=$layers$1/up,workdir=$layers$1/work" "$1"
-}
-mount -t tmpfs none "$layers"
-for folder in /etc /opt /dev /root; do over "$folder"; done
-mount -t tmpfs none /run
+CRON = r"""
 mount -t tmpfs none /var/spool/cron
 rm -rf /etc/crontab /etc/cron.d/* /dev/log   # only what stands in our crontab may run
 ln -s "$syslog" /dev/log
-mkdir -p /opt/ozh-notify/bin /etc/ozh-notify /var/spool/cron/crontabs
 ln -s "$ozh" /opt/ozh-notify/bin/ozh-notify
 cp "$settings" /etc/ozh-notify/env
+mkdir -p /var/spool/cron/crontabs
 cp "$crontab" /var/spool/cron/crontabs/root
 chmod 600 /var/spool/cron/crontabs/root
 cd /root
 eval "$before"
 exec env TZ=UTC LD_PRELOAD="$libfaketime" FAKETIME="$clock" cron -f
 """
-
-
-def libfaketime() -> str | None:
-    """The library of Debian's package."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return str(found[0]) if found else None
-
-
-def why_not() -> str | None:
-    """What is missing here to let a cron daemon run by itself."""
-    if os.geteuid() != 0:
-        return "cron needs root"
-    missing = [p for p in ("cron", "unshare", "flock", "logger") if not shutil.which(p)]
-    if missing or not libfaketime():
-        return "apt-get install cron libfaketime util-linux bsdutils"
-    probe = (
-        'mount -t tmpfs none "$0" && mkdir "$0/up" "$0/work" && mount -t overlay overlay'
-        ' -o "lowerdir=/etc,upperdir=$0/up,workdir=$0/work" /etc'
-    )
-    command = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", probe, "/mnt"]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        return "no mount namespace with an overlay can be made here"
-    return None
-
-
-WHY_NOT = why_not()
-real = pytest.mark.skipif(bool(WHY_NOT), reason=str(WHY_NOT))
+LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 class Syslog:
@@ -115,46 +78,8 @@ def syslog(tmp_path: Path) -> Iterator[Syslog]:
     opened.close()
 
 
-@contextmanager
-def cron(folder: Path, environment: dict[str, str], clock: str, before: str) -> Iterator[None]:
-    """Debian's cron with our crontab as root's, until the block ends."""
-    (folder / "layers").mkdir()
-    settings = {k: v for k, v in environment.items() if k not in ("PATH", "OZH_TIMEZONE")}
-    (folder / "env").write_text("".join(f'{k}="{v}"\n' for k, v in settings.items()))
-    places = {
-        "layers": folder / "layers",
-        "syslog": folder / "log",
-        "settings": folder / "env",
-        "crontab": CRONTAB,
-        "ozh": OZH,
-        "libfaketime": libfaketime(),
-        "clock": clock,
-        "before": before,
-    }
-    env = {"PATH": os.environ["PATH"], **{name: str(value) for name, value in places.items()}}
-    command = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
-    with (folder / "stage.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--mount-proc", "sh", "-c", STAGE], env=env, stdout=log, stderr=log
-        )
-    try:
-        yield
-        assert process.poll() is None, (folder / "stage.log").read_text()
-    finally:
-        process.send_signal(signal.SIGKILL)  # and all within, by --kill-child
-        process.wait()
-
-
-def until(done: Callable[[], bool], limit: float, words: Callable[[], str]) -> None:
-    """Wait; fails with the words when it takes too long."""
-    deadline = time.monotonic() + limit
-    while not done():
-        if time.monotonic() > deadline:
-            pytest.fail(words())
-        time.sleep(0.1)
-
-
-@real
+@pytest.mark.skipif(not LIBFAKETIME, reason="missing: libfaketime")
+@stage.needs("cron", "flock", "logger")
 def test_both_entries_pasted_as_they_are_run_log_and_lock(
     environment: dict[str, str], users: Users, bot_api: Server, syslog: Syslog, tmp_path: Path
 ) -> None:
@@ -175,9 +100,21 @@ def test_both_entries_pasted_as_they_are_run_log_and_lock(
     def discount() -> str:
         return syslog.of(DISCOUNT)
 
-    with cron(tmp_path, environment, "@2026-11-24 11:04:30 x60", shell):
+    with stage.running(
+        CRON,
+        tmp_path,
+        syslog=syslog.path,
+        ozh=OZH,
+        settings=stage.env_file(tmp_path / "env", environment, "OZH_TIMEZONE"),
+        crontab=CRONTAB,
+        before=shell,
+        libfaketime=LIBFAKETIME,
+        clock="@2026-11-24 11:04:30 x60",
+    ):
         ended = "finished: ok, exit 0"
-        until(lambda: ended in bonus() and ended in discount(), 45, lambda: bonus() + discount())
+        stage.until(
+            lambda: ended in bonus() and ended in discount(), 45, lambda: bonus() + discount()
+        )
     assert bonus().index("exit code 75") < bonus().index(ended), "the second was not refused"
     assert bonus().count("bot @") == 1, "two passes ran at once"
     assert "sent 2" in discount()

@@ -1,0 +1,94 @@
+"""A stage for daemons: namespaces of their own, so that nothing reaches the machine itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+UNSHARE = (
+    *("unshare", "--mount", "--propagation=private", "--cgroup", "--pid", "--fork"),
+    *("--kill-child", "--mount-proc", "sh", "-euc"),
+)
+SET = r"""
+over() {
+    mkdir -p "$layers$1/up" "$layers$1/work"
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=$layers$1/up,workdir=$layers$1/work" "$1"
+}
+mount -t tmpfs none "$layers"
+for folder in /etc /opt /dev /var /root; do over "$folder"; done
+mount -t tmpfs none /run
+mkdir -p /opt/ozh-notify/bin /etc/ozh-notify
+"""
+"""What is written to these folders from here on is gone with the stage."""
+
+
+def why_not(*programs: str) -> str | None:
+    """What is missing here for a stage and these programs; None: nothing."""
+    if os.geteuid() != 0:
+        return "this needs root"
+    if missing := [name for name in ("unshare", *programs) if not shutil.which(name)]:
+        return f"missing: {', '.join(missing)}"
+    probe = (
+        'mount -t tmpfs none "$0"; mkdir "$0/up" "$0/work"; mount -t overlay overlay'
+        ' -o "lowerdir=/etc,upperdir=$0/up,workdir=$0/work" /etc'
+    )
+    if subprocess.run([*UNSHARE, probe, "/mnt"], capture_output=True, check=False).returncode:
+        return "no namespace with an overlay can be made here"
+    return None
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skip, and say why, where there can be no stage."""
+    reason = why_not(*programs)
+    return pytest.mark.skipif(bool(reason), reason=str(reason))
+
+
+@contextmanager
+def running(script: str, folder: Path, **given: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A script on its stage until the block ends; ``given`` are its variables.
+
+    Its last command is the daemon; everything it started ends with it.
+    """
+    (folder / "layers").mkdir()
+    env = {"PATH": os.environ["PATH"], "layers": str(folder / "layers")}
+    env |= {name: str(value) for name, value in given.items()}
+    log = folder / "stage.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([*UNSHARE, SET + script], env=env, stdout=output, stderr=output)
+    try:
+        yield process
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.send_signal(signal.SIGKILL)  # and everything within, by --kill-child
+        process.wait()
+
+
+def within(stage: subprocess.Popen[bytes], *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a stage."""
+    children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children").read_text().split()
+    inside = ["nsenter", "-t", children[0], "--mount", "--pid", "--cgroup", *command]
+    return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
+
+
+def env_file(path: Path, environment: Mapping[str, str], *without: str) -> Path:
+    """Write an environment as `/etc/ozh-notify/env`."""
+    lines = [f'{k}="{v}"\n' for k, v in environment.items() if k not in ("PATH", *without)]
+    path.write_text("".join(lines))
+    return path
+
+
+def until(done: Callable[[], bool], limit: float, words: Callable[[], str]) -> None:
+    """Wait; fails with the words when it takes too long."""
+    deadline = time.monotonic() + limit
+    while not done():
+        if time.monotonic() > deadline:
+            pytest.fail(words())
+        time.sleep(0.1)
