@@ -8,11 +8,17 @@ from tests.torture.checker import judge
 from tests.torture.ground import Ground
 from tests.torture.report import Report
 
+SENT = {"ozh_notify.discount.state": "sent"}
 CLAIMED = {"ozh_notify.discount.claim": {"$exists": True}}
 
 
 def settle(ground: Ground, report: Report, eligible: set[int]) -> Counter[str]:
-    """A normal pass beside the claims that were left, and one after their lease."""
+    """A normal pass beside the claims that were left, and one after their lease.
+
+    None where all are `sent` already; `judge` makes sure that a pass would find nobody.
+    """
+    if ground.users.count_documents(SENT) == len(eligible):
+        return judge(report, list(ground.users.find()), ground.messages(), "discount", eligible)
     report.expect(not (failed := _normal(ground)), f"the next pass: {failed}")
     if ground.users.count_documents(CLAIMED):
         ground.lapse()
