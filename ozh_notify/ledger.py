@@ -101,8 +101,23 @@ def record(campaign: Campaign, done: Record) -> Pipeline:
     if outcome.message_id is not None:
         state["message_id"] = outcome.message_id
     if outcome.error:
-        state["error"] = {"$literal": outcome.error[:LONGEST_ERROR]}
+        # A half of a surrogate pair, as JSON may hold one, would be no UTF-8.
+        text = outcome.error[:LONGEST_ERROR].encode(errors="replace").decode()
+        state["error"] = {"$literal": text}
     return _store(campaign, state, remember=outcome.state is State.SENT)
+
+
+def disown(campaign: Campaign, now: datetime) -> Pipeline:
+    """(c) a claim that the pass could not read back -> `retry`: nothing was sent on it."""
+    before = f"${campaign.slot}"
+    state = {
+        "state": State.RETRY.value,
+        "run": f"{before}.run",
+        "at": now,
+        "attempts": {"$subtract": [f"{before}.attempts", 1]},
+        "error": "given back unsent",
+    }
+    return _store(campaign, state)
 
 
 def lapse(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:

@@ -56,10 +56,11 @@ CHUNK = 1000
 FORBIDDEN_CODES = frozenset({13, 18, 8000})
 """Unauthorized, AuthenticationFailed, AtlasError (MongoDB's error_codes.yml)."""
 PASSING_CODES = frozenset(
-    {6, 7, 50, 64, 89, 91, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+    {6, 7, 50, 64, 89, 91, 112, 189, 202, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436}
 )
 """Codes after which a write may or may not have been applied: the retryable ones of the
-driver specification "Retryable Writes", MaxTimeMSExpired and WriteConcernFailed."""
+driver specification "Retryable Writes", MaxTimeMSExpired, WriteConcernFailed, and what stops an
+update half way: WriteConflict, Interrupted (killOp)."""
 VALIDATION_CODE = 121
 """DocumentValidationFailure."""
 
@@ -147,8 +148,12 @@ class Store:
         async def write() -> None:
             await self.users.update_many(where, update, hint=[("_id", 1)])
 
-        await self._repeat(write, "claim users")
-        taken = await self._read_claim(ids, claim_id)
+        try:
+            await self._repeat(write, "claim users")
+            taken = await self._read_claim(ids, claim_id)
+        except OzhError:
+            await self._disown(ids, claim_id, query.now)
+            raise
         tried = {repr(c.id) for c in batch if c.tried}
         return [self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken]
 
@@ -185,6 +190,21 @@ class Store:
             for user in await self._repeat(lambda: cursor.clone().to_list(None), "read back")
         }
         return [r for r in records if not _holds(kept.get(repr(r.recipient.id)), r)]
+
+    async def _disown(self, ids: Sequence[Any], claim_id: str, now: datetime) -> None:
+        """Give back whom a claim of unknown effect may have taken: nobody will send to them."""
+        where = {"_id": {"$in": list(ids)}, f"{self.campaign.slot}.claim": claim_id}
+        update = ledger.disown(self.campaign, now)
+        try:
+            with pymongo.timeout(self._time_for_a_try()):
+                await self.users.update_many(where, update, hint=[("_id", 1)])
+        except PyMongoError as error:
+            log.warning(
+                "up to %d users claimed as %s may be left in sending until their lease ends: %s",
+                len(ids),
+                claim_id,
+                type(error).__name__,
+            )
 
     async def _read_claim(self, ids: Sequence[Any], claim_id: str) -> list[Document]:
         s, slot = self.settings, self.campaign.slot
@@ -293,6 +313,9 @@ def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
                 serverSelectionTimeoutMS=int(SELECTION_LIMIT * 1000),
                 connectTimeoutMS=int(SELECTION_LIMIT * 1000),
                 timeoutMS=int(READ_LIMIT * 1000),
+                # A stream would be told of a new primary, but not after an error of a moment:
+                # then the server stays unknown for ten seconds.
+                serverMonitoringMode="poll",
             )
     except (ConfigurationError, ValueError, TypeError, OSError, UserWarning) as error:
         if "DNS" in str(error) or "resolution" in str(error):
