@@ -289,6 +289,23 @@ async def test_a_confirm_overwrites_nothing_that_was_settled_since(
     assert slots(users)[mine["telegram_id"]]["state"] == "sent"
 
 
+async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
+    ozh: Ozh, users: Users
+) -> None:
+    """JSON may hold half a surrogate pair, which no database takes; long ones are cut."""
+    from ozh_notify.ledger import Outcome, Record, State
+
+    odd = discount_user(ozh_notify={"discount": claimed()})
+    users.insert_one(odd)
+    store = opened(ozh)
+    outcome = Outcome(State.REJECTED, None, "\ud83d $oh.no " + "ж" * 300)
+    record = Record(recipient(odd, "run-1-1"), outcome, "run-1", now())
+    assert await store.confirm([record]) == []
+    await store.close()
+    [slot] = slots(users).values()
+    assert (slot["state"], slot["error"][:8], len(slot["error"])) == ("rejected", "? $oh.no", 200)
+
+
 async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None:
     """After a doubtful answer: the same users, attempts counted once, nobody else's."""
     from ozh_notify.audience import Query
