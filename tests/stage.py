@@ -24,7 +24,7 @@ over() {
 }
 mount -t tmpfs none "$layers"
 for folder in /etc /opt /dev /var /root; do over "$folder"; done
-mount -t tmpfs none /run
+mount -t tmpfs -o mode=755 none /run
 mkdir -p /opt/ozh-notify/bin /etc/ozh-notify
 """
 """What is written to these folders from here on is gone with the stage."""
@@ -74,6 +74,8 @@ def running(script: str, folder: Path, **given: object) -> Iterator[subprocess.P
 def within(stage: subprocess.Popen[bytes], *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command on a stage."""
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children").read_text().split()
+    if not children:
+        return subprocess.CompletedProcess(command, 1, "", "nothing runs on the stage yet")
     inside = ["nsenter", "-t", children[0], "--mount", "--pid", "--cgroup", *command]
     return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
 
