@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -15,11 +16,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.people import STORIES, people
+from tests import documents
 from tests.conftest import OZH, Finished, Ozh
 from tests.passes import wait_until
 from tests.people import now
@@ -188,24 +191,47 @@ def served(place: Place, process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
-def test_the_served_demo_lets_any_command_be_tried(place: Place) -> None:
-    """The environment it prints is all that another terminal needs, also behind a proxy.
+VARYING = re.compile(r"\d{8}T\d{6}Z-\w{8}|[-\d]{10} [:\d]{8}|0:0\d:\d\d|(?<=127\.0\.0\.1:)\d+")
+"""What differs from one time to the next: runs, moments, durations, ports."""
 
-    Ctrl-C ends it with 0, and nothing is left behind.
+
+def tour() -> list[tuple[str, str]]:
+    """The commands of the README's tour, each with what it is said to print."""
+    text = documents.read(documents.README)
+    told = text.partition("## A 60-second tour\n")[2].partition("\n## ")[0]
+    blocks = [block for kind, block in documents.fences(told) if kind == "console"]
+    steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)]
+    return [(command, said) for command, _, said in (s.partition("\n") for s in steps if s)]
+
+
+def assert_printed(said: str, printed: str) -> None:
+    """Whether something is printed as it is said; with an ellipsis for what is left out."""
+    printed, place = VARYING.sub("#", printed), 0
+    for part in re.split(r"\s*[…\n]\s*", VARYING.sub("#", said)):
+        place = printed.find(part, place)
+        assert place >= 0, f"{part!r} is not, or not there, in:\n{printed}"
+
+
+def test_the_tour_of_the_readme_is_what_happens(place: Place) -> None:
+    """The environment that `--serve` prints is all that another terminal needs.
+
+    That holds behind a proxy, too. Ctrl-C ends it with 0, and nothing is left behind.
     """
-    process = place.start("--serve", "--users", "32", PATH="/usr/bin:/bin", **PROXIES)
+    process = place.start("--serve", PATH="/usr/bin:/bin", **PROXIES)
     text = served(place, process)
     variables = pasted(text)
-    assert all(f"export {name}=" in text for name in ("MONGO_URI", "TELEGRAM_BOT_TOKEN"))
     assert variables["PATH"].split(":")[0] == str(Path(OZH).parent)
     elsewhere = Ozh({**PROXIES, "OZH_TIMEZONE": "UTC", **variables}, place.folder)
-    dry = elsewhere("discount", "--dry-run", "--json")
-    assert (dry.code, dry.json()["eligible"] - dry.json()["invalid"]) == (0, 8), dry.err
-    first = elsewhere("discount", "--json")
-    assert (first.code, first.json()["sent"]) == (0, 6), first.err
-    assert elsewhere("discount", "--json").json()["sent"] == 0
-    bonus = elsewhere("daily-bonus", "--any-time", "--json")
-    assert (bonus.code, bonus.json()["sent"]) == (0, 4), bonus.err
+    (_, said), *steps = tour()
+    assert_printed(said, text)
+    assert [command.split()[1] for command, _ in steps] == ["discount"] * 3 + ["explain"]
+    for command, said in steps:
+        done = elsewhere(*command.split()[1:])
+        assert done.code == 0, done.err
+        assert_printed(said, done.out)
+    for sent in (8, 0):
+        bonus = elsewhere("daily-bonus", "--any-time", "--json")
+        assert (bonus.code, bonus.json()["sent"]) == (0, sent), bonus.err
     [control] = re.findall(r"http://127\.0\.0\.1:(\d+)/control/messages", text)
     os.killpg(process.pid, signal.SIGINT)
     done = ended(process, 20)
@@ -213,6 +239,30 @@ def test_the_served_demo_lets_any_command_be_tried(place: Place) -> None:
     assert place.left_behind() == []
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", int(control)), 1)
+
+
+def test_the_picture_of_the_readme_is_drawn_from_a_demo(place: Place, tmp_path: Path) -> None:
+    """`make tour` draws it again, from a demo on what seems a terminal; and no other files."""
+    target = tmp_path / "tour.svg"
+    script = str(documents.ROOT / "scripts/tour.py")
+    done = subprocess.run(
+        [sys.executable, script, str(target)],
+        env={**place.environment, **PROXIES},
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    drawn, kept = (path.read_text("utf-8") for path in (target, documents.ROOT / "docs/tour.svg"))
+    assert words(drawn) == words(kept), "make tour draws it anew"
+    assert place.left_behind() == []
+
+
+def words(svg: str) -> str:
+    """The text of a picture, but for what differs from one time to the next."""
+    text = "".join(ElementTree.fromstring(svg).itertext())  # noqa: S314 - our own
+    return VARYING.sub("#", text.replace("\xa0", " ").partition("$ ozh-notify demo")[2])
 
 
 def test_a_closed_terminal_ends_the_served_demo(place: Place) -> None:
