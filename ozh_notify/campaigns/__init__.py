@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, timezone
 from enum import Enum
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -158,7 +158,8 @@ class Campaign(ABC):
 def midnight_after(at: datetime, settings: Settings) -> datetime:
     """The local midnight that ends the day of ``at``; the first one where there are two."""
     day = at.astimezone(settings.zone)
-    return datetime.combine(day.date() + timedelta(days=1), time.min, day.tzinfo)
+    tomorrow = datetime.combine(day.date() + timedelta(days=1), time.min, day.tzinfo)
+    return tomorrow.astimezone(timezone.utc)
 
 
 def own_button(settings: Settings, key: str) -> Button | None:
