@@ -264,6 +264,8 @@ class Delivery:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
+        if not task.cancelled() and (bug := task.exception()):
+            self._ended_by(bug)
         self._wake.set()
 
     def _ended_by(self, bug: BaseException | None) -> None:
