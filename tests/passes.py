@@ -112,21 +112,31 @@ def _zone(folder: Path, ahead: int) -> dict[str, str]:
     return {"PYTHONTZPATH": str(zones), "OZH_TIMEZONE": "Test/Zone"}
 
 
-class MovableClock:
-    """A process's wall clock that the test sets while it runs, by libfaketime; else it skips."""
+def _faketime() -> dict[str, str]:
+    """Variables that load libfaketime; the test is skipped where it is not installed."""
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        pytest.skip("libfaketime is not installed (Debian package libfaketime)")
+    return {"LD_PRELOAD": str(libraries[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
-    def __init__(self, folder: Path, ahead: float = 0) -> None:
-        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-        if not libraries:
-            pytest.skip("libfaketime is not installed (Debian package libfaketime)")
+
+def as_if_now(moment: datetime) -> dict[str, str]:
+    """Variables of a process whose wall clock shows that moment when it starts."""
+    ahead = moment.timestamp() - time.time()
+    return {**_faketime(), "FAKETIME": f"{ahead:+.3f}"}
+
+
+class MovableClock:
+    """A process's wall clock that the test sets while it runs."""
+
+    def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
         self.variables = {
-            "LD_PRELOAD": str(libraries[0]),
+            **_faketime(),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
-        self.set(ahead)
+        self.set(0)
 
     def set(self, ahead: float) -> None:
         """From now on it is so many seconds ahead of the machine's clock."""

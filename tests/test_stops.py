@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import TOKEN, Finished, Ozh
 from tests.passes import Users, chats, check_states, ended, slots, states, wait_until
 from tests.people import ago, bonus_user, discount_user
+from tests.torture.ground import WRAPPER
 
 CONTENT = {"do": "error", "code": 400, "description": "Bad Request: can't parse entities: tag"}
 NOT_FOUND = {"do": "not_found"}
@@ -253,6 +256,27 @@ def test_nine_failures_in_a_row_and_a_delivery_stop_nothing(
     result = ozh("discount", "--json")
     assert result.code == 0, result.err
     assert (result.json()["unknown"], result.json()["sent"]) == (9, 11)
+
+
+def test_ten_timeouts_in_a_row_stop_the_pass_and_stay_unknown(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """Telegram takes each message and never answers; here a send may take one second, not 20."""
+    users.insert_many(people(30))
+    bot_api.control.rules([{"do": "hang_after", "seconds": 60, "skip": 3}])
+    process = subprocess.Popen(
+        [sys.executable, WRAPPER, "discount", "--json"],
+        env={**ozh.environment, "TORTURE_SEND_LIMIT": "1"},
+        cwd=ozh.folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    said = stopped(ended(ozh, process), 75, "incomplete", "Timeout")
+    assert said["sent"] == 3
+    assert said["unknown"] == len(chats(bot_api)) - 3 >= 10
+    assert states(users).count("unknown") == said["unknown"]
+    assert "sending" not in states(users)
 
 
 @contextmanager
