@@ -10,7 +10,14 @@ import typer
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.common import Common
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import campaign_named, console, now, print_json, print_table
+from ozh_notify.cli.operator import (
+    campaign_named,
+    complete_campaign,
+    console,
+    now,
+    print_json,
+    print_table,
+)
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +31,10 @@ def add(app: typer.Typer) -> None:
 
 def command(
     context: typer.Context,
-    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", show_default=False)],
+    campaign: Annotated[
+        str,
+        typer.Argument(metavar="CAMPAIGN", show_default=False, autocompletion=complete_campaign),
+    ],
     user: Annotated[
         str, typer.Argument(metavar="USER", show_default=False, help="A chat id, or an _id.")
     ],

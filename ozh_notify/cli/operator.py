@@ -36,6 +36,11 @@ def campaign_named(name: str) -> type[Campaign]:
     raise typer.BadParameter(f"{name!r} is no campaign: {hint}", param_hint="CAMPAIGN")
 
 
+def complete_campaign(incomplete: str) -> list[str]:
+    """Names that begin so, for the shell's completion."""
+    return [name for name in registry() if name.startswith(incomplete)]
+
+
 def now() -> datetime:
     """The moment, as MongoDB keeps it: in milliseconds."""
     moment = datetime.now(timezone.utc)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.chat_list import chats_in
 from ozh_notify.cli.common import Common
 from ozh_notify.cli.loop import wait_for
+from ozh_notify.cli.operator import campaign_named, complete_campaign
 
 if TYPE_CHECKING:
     from ozh_notify.reconcile import Action, Found, Narrowing
@@ -44,7 +45,10 @@ def add(app: typer.Typer) -> None:
 
 def command(
     context: typer.Context,
-    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", show_default=False)],
+    campaign: Annotated[
+        str,
+        typer.Argument(metavar="CAMPAIGN", show_default=False, autocompletion=complete_campaign),
+    ],
     resend: Annotated[
         bool, typer.Option("--resend", help="Give them back: the next pass messages them.")
     ] = False,
@@ -73,9 +77,7 @@ def command(
     """List deliveries whose outcome is unknown, and settle them when told how."""
     from ozh_notify.reconcile import Action, Listed, Narrowing  # noqa: PLC0415 - the driver
 
-    campaigns = registry()
-    if campaign not in campaigns:
-        raise typer.BadParameter(f"expected one of {', '.join(campaigns)}", param_hint="CAMPAIGN")
+    kind = campaign_named(campaign)
     if state not in STATES:
         raise typer.BadParameter(f"expected one of {', '.join(STATES)}", param_hint="--state")
     if resend and mark_sent:
@@ -92,7 +94,7 @@ def command(
     if user and not chats:
         raise typer.BadParameter("it names nobody", param_hint="--user")
     which = Narrowing(Listed(state), run, chats)
-    _reconcile(Asked(campaigns[campaign](settings), which, action, yes, as_json, redact))
+    _reconcile(Asked(kind(settings), which, action, yes, as_json, redact))
 
 
 def _reconcile(asked: Asked) -> None:

@@ -11,7 +11,14 @@ import typer
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.cli.common import Common
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import campaign_named, console, now, print_json, print_table
+from ozh_notify.cli.operator import (
+    campaign_named,
+    complete_campaign,
+    console,
+    now,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from ozh_notify.settings import Settings
@@ -38,7 +45,12 @@ def command(
     context: typer.Context,
     campaign: Annotated[
         str | None,
-        typer.Argument(metavar="CAMPAIGN", show_default=False, help="All when left out."),
+        typer.Argument(
+            metavar="CAMPAIGN",
+            show_default=False,
+            autocompletion=complete_campaign,
+            help="All when left out.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
