@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TextIO
 
@@ -38,8 +39,13 @@ REFRESH = 0.2
 def print_result(
     result: Result, *, as_json: bool, redact: Callable[[str], str], stream: TextIO | None = None
 ) -> None:
-    """Print a result to stdout, and flush it."""
-    stream = stream or sys.stdout
+    """Print a result to stdout, and flush it; where nobody reads it, the pass is what it was."""
+    # A closed pipe, a full disk; rich leaves by SystemExit where a pipe is closed.
+    with suppress(OSError, SystemExit):
+        _print(result, as_json, redact, stream or sys.stdout)
+
+
+def _print(result: Result, as_json: bool, redact: Callable[[str], str], stream: TextIO) -> None:
     if as_json:
         text = redact(json.dumps(result.as_json(), ensure_ascii=False, default=str))
         if (stream.encoding or "utf-8").lower() != "utf-8":
