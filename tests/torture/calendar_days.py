@@ -43,7 +43,7 @@ class Diary:
         self.ground.fresh(people)
 
     def live(
-        self, day: date, clock: str, *, fold: int = 0, rate: int = 500, dies_after: float = 0
+        self, day: date, clock: str, *, fold: int = 0, rate: int = 500, dies: bool = False
     ) -> Ended:
         """A pass that starts at that local time; files what the chats got by its clock's day."""
         start = datetime.combine(day, dt_time.fromisoformat(clock), self.zone)
@@ -56,9 +56,9 @@ class Diary:
             OZH_TIMEZONE=self.zone.key,
             OZH_DAILY_BONUS_DAYS="30",
         )
-        if dies_after:
-            time.sleep(dies_after)
-        ended = kill(running) if dies_after else running.wait()
+        if dies:
+            self.ground.await_moment(running, self.users)
+        ended = kill(running) if dies else running.wait()
         self._file(ahead)
         return ended
 
@@ -90,9 +90,8 @@ class Diary:
 
 def days(ground: Ground, report: Report, rounds: int, users: int) -> None:
     """Three kinds of nights, each so many times; short, one night of a change of summer time."""
-    began = time.monotonic()
-    report.expect(not ground.run("discount", **faked(0)).code, "no pass runs here")
-    start_up = time.monotonic() - began
+    ground.fresh()
+    start_up = ground.run("discount", **faked(0)).seconds
     for _ in range(rounds or 1):
         _killed_one_day_swept_the_next(ground, report, users)
         _into_midnight(ground, report, users, start_up)
@@ -103,7 +102,7 @@ def days(ground: Ground, report: Report, rounds: int, users: int) -> None:
 def _killed_one_day_swept_the_next(ground: Ground, report: Report, users: int) -> None:
     one, two = date(2026, 3, 10), date(2026, 3, 11)
     diary = Diary(ground, ZoneInfo("Europe/Moscow"), users, one)
-    diary.live(one, "23:40", rate=20, dies_after=ground.chance.uniform(1.0, 1.0 + users / 20))
+    diary.live(one, "23:40", rate=20, dies=True)
     diary.live(two, "00:20")
     report.expect(not _sending(ground), "a claim of the day before was not swept")
     diary.check(report, [two], "killed the day before")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tests.people import discount_user
@@ -41,8 +40,9 @@ def five_minutes_off(ground: Ground, report: Report, rounds: int, users: int) ->
         running = {name: ground.start("discount", **clock) for name, clock in clocks.items()}
         running["right"] = ground.start("discount")
         if number % 2:
-            time.sleep(ground.chance.uniform(0.5, 1 + users / 300))
-            kill(running.pop(ground.chance.choice(sorted(running))))
+            dying = running.pop(ground.chance.choice(sorted(running)))
+            ground.await_moment(dying, users)
+            kill(dying)
         for name, one in running.items():
             ended = one.wait()
             report.expect(ended.code == 0, f"{name}: exit {ended.code}: {ended.err}")

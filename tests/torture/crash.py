@@ -23,12 +23,11 @@ def kill_nine(ground: Ground, report: Report, rounds: int, users: int) -> None:
     In doubt are at most the users claimed and not yet recorded: half a second of the rate, and
     what was in flight.
     """
-    typical = _typical_seconds(ground, users)
     for _ in range(rounds):
         people, eligible = _crowd(users)
         ground.fresh(people)
         running = ground.start("discount", "--rate", str(RATE))
-        time.sleep(ground.chance.uniform(0.2, typical))
+        ground.await_moment(running, users)
         kill(running)
         time.sleep(0.1)
         documents = list(ground.users.find())
@@ -47,13 +46,12 @@ def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> Non
 
     A moment after the last message is none: there the pass has run to its end, and says 0.
     """
-    typical = _typical_seconds(ground, users, signal.SIGTERM)
     for number in range(rounds):
         people, eligible = _crowd(users)
         ground.fresh(people)
         running = ground.start("discount", "--rate", str(RATE), "--json")
         running.handles(signal.SIGTERM)
-        time.sleep(ground.chance.uniform(0, typical))
+        ground.await_moment(running, users)
         at = running.signal((signal.SIGTERM, signal.SIGINT)[number % 2])
         ended = running.wait()
         took = time.monotonic() - at
@@ -84,19 +82,6 @@ def _crowd(users: int) -> tuple[list[dict[str, object]], set[int]]:
     wanted = [discount_user() for _ in range(users)]
     others = [user(), bonus_user(), discount_user(balance=1)]
     return [*wanted, *others], {u["telegram_id"] for u in wanted}
-
-
-def _typical_seconds(ground: Ground, users: int, handled: int = 0) -> float:
-    """How long such a pass takes here, so that moments are spread over all of it.
-
-    ``handled``: how long from the moment it has a handler for this signal.
-    """
-    ground.fresh(_crowd(users)[0])
-    running = ground.start("discount", "--rate", str(RATE))
-    if handled:
-        running.handles(handled)
-    since = time.monotonic() - running.began
-    return running.wait().seconds - since
 
 
 def _state(document: dict[str, object]) -> object:

@@ -37,7 +37,7 @@ def past_the_lease(ground: Ground, report: Report, rounds: int, users: int) -> N
             TORTURE_LEASE_MARGIN=str(MARGIN),
             TORTURE_WAKE_MARGIN=str(WAKE_MARGIN),
         )
-        ground.await_messages(ground.chance.randint(1, users // 2))
+        ground.await_messages(ground.chance.randint(1, users // 2), frozen)
         time.sleep(ground.chance.uniform(0, 0.05))
         frozen.signal(signal.SIGSTOP)
         time.sleep(0.3)

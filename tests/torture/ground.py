@@ -139,11 +139,21 @@ class Ground:
         """What the chats received, of one campaign if its text is named."""
         return [m for m in received(self.api.url, after) if m["text"].startswith(text)]
 
-    def await_messages(self, count: int, limit: float = 30) -> None:
-        """Wait until the chats have received so many."""
-        deadline = time.monotonic() + limit
-        while len(self.messages()) < count and time.monotonic() < deadline:
+    def await_messages(self, count: int, running: Running) -> None:
+        """Wait until the chats have received so many, or the pass has ended."""
+        while running.process.poll() is None and len(self.messages()) < count:
             time.sleep(0.01)
+
+    def await_moment(self, running: Running, users: int, typical: float = 1.0) -> None:
+        """Wait for a moment by chance: mostly after so many messages, else after so long.
+
+        By the clock alone most moments of a busy machine would be before the first claim.
+        """
+        if self.chance.random() < 0.2:
+            time.sleep(self.chance.uniform(0, typical))
+        else:
+            self.await_messages(self.chance.randrange(users), running)
+            time.sleep(self.chance.uniform(0, 0.1))
 
     def lapse(self, key: str = "discount") -> None:
         """Let the leases of a dead pass be over, as if the time had passed."""

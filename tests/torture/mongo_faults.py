@@ -59,7 +59,7 @@ def _one(ground: Ground, report: Report, users: int, mode: Any, data: dict[str, 
         _fail_point(ground, mode, data)
     running = _start(ground, users)
     if not early:
-        time.sleep(ground.chance.uniform(0.5, 0.8 + users / 100))
+        ground.await_moment(running, users)
         _fail_point(ground, mode, data)
     ended = running.wait()
     _fail_point(ground, "off", {})
@@ -79,7 +79,7 @@ def step_down(ground: Ground, report: Report, rounds: int, users: int) -> None:
     for _ in range(rounds):
         eligible = _fresh(ground, users)
         running = _start(ground, users)
-        time.sleep(ground.chance.uniform(0.3, 0.8 + users / 100))
+        ground.await_moment(running, users)
         seconds = ground.chance.choice((2, 2, 3, 5))
         try:
             ground.client.admin.command(

@@ -84,7 +84,7 @@ def killed_and_restarted(ground: Ground, report: Report, rounds: int, users: int
             eligible = {u["telegram_id"] for u in people}
             own.fresh(people)
             running = own.start("discount", "--json")
-            time.sleep(own.chance.uniform(0.3, 0.8 + users / 100))
+            own.await_moment(running, users)
             server.kill()
             seconds = own.chance.choice(away)
             time.sleep(seconds)

@@ -49,7 +49,7 @@ def _leave(ground: Ground, report: Report, key: str, people: list[dict[str, Any]
 
     pause = len(people) / RATE / (len(leaving) or 1)
     running = ground.start(key.replace("_", "-"), "--rate", str(RATE))
-    ground.await_messages(1)
+    ground.await_messages(1, running)
     with _beside(change, pause, lambda: bool(leaving)):
         ended = running.wait()
     report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err}")
