@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ozh_notify import guard
@@ -226,13 +227,13 @@ class Pass:
             raise self.stop.reason from None
 
     def _announce(self) -> None:
-        s = self.settings
+        s, file = self.settings, self.settings.env_file or Path(".env")
         log.info(
             "ozh-notify %s, %s%s, env file %s, MongoDB %s.%s, bot %s, time zone %s, %g/s",
             self._version,
             self.campaign.name,
             " (dry run)" if self.options.dry_run else "",
-            s.env_file or ".env",
+            file if file.is_file() else "none",
             database(s),
             s.users_collection,
             f"@{self._bot}" if self._bot else "none",

@@ -244,7 +244,7 @@ def test_stdout_holds_the_result_and_stderr_the_rest(ozh: Ozh, users: Users) -> 
     result = ozh("discount")
     assert re.search(r"sent\W+3\b", result.out)
     assert "INFO" not in result.out
-    assert f"INFO ozh-notify {__version__}, discount, env file .env, MongoDB " in result.err
+    assert f"INFO ozh-notify {__version__}, discount, env file none, MongoDB " in result.err
     assert ".users, bot @ozhivlyator_demo_bot, time zone UTC, 500/s" in result.err
     assert "delivered" not in result.err
 
@@ -264,7 +264,9 @@ def test_verbose_is_a_line_per_user_and_quiet_is_warnings_only(ozh: Ozh, users: 
     users.insert_one(first)
     assert f"chat {first['telegram_id']}" not in ozh("discount").err
     users.insert_one(second)
+    (ozh.folder / ".env").write_text("OZH_RATE_LIMIT=1\n")
     verbose = ozh("-v", "discount")
+    assert "discount, env file .env, MongoDB " in verbose.err
     assert f"chat {second['telegram_id']}: sent" in verbose.err
     users.insert_one(third)
     quiet = ozh("--quiet", "discount", OZH_RATE_LIMTI="1")
