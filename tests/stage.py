@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +26,39 @@ over() {
     mount -t overlay overlay -o "lowerdir=$1,upperdir=$layers$1/up,workdir=$layers$1/work" "$1"
 }
 mount -t tmpfs none "$layers"
-for folder in /etc /opt /dev /var /root; do over "$folder"; done
+for folder in /etc /opt /dev /var; do over "$folder"; done
 mount -t tmpfs -o mode=755 none /run
-mkdir -p /opt/ozh-notify/bin /etc/ozh-notify
+# This Python, its packages and the program, where every user may read them.
+mkdir -p /opt/python /opt/ozh-notify/packages /opt/ozh-notify/source /opt/ozh-notify/bin
+mount --bind "$python" /opt/python
+mount --bind "$packages" /opt/ozh-notify/packages
+mount --bind "$source" /opt/ozh-notify/source
+cat > /opt/ozh-notify/bin/ozh-notify <<END
+#!/bin/sh
+export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/ozh-notify/source:/opt/ozh-notify/packages
+exec /opt/python/bin/$interpreter -m ozh_notify "\$@"
+END
+chmod 755 /opt/ozh-notify/bin/ozh-notify
+install -d -m 755 /etc/ozh-notify
+install -m 600 "$settings" /etc/ozh-notify/env
 """
-"""What is written to these folders from here on is gone with the stage."""
+"""As the deploying page leaves a machine before anything is scheduled; all gone with the stage."""
+
+HERE = {
+    "python": sys.base_prefix,
+    "interpreter": Path(sys.base_prefix, "bin/python3").resolve().name,
+    "packages": sysconfig.get_path("purelib"),
+    "source": str(Path(__file__).parents[1]),
+}
+DOCUMENT = Path(__file__).parents[1] / "docs/deploying.md"
+
+
+def told(word: str) -> str:
+    """The one block of commands or lines on the deploying page that holds a word."""
+    text = DOCUMENT.read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    [found] = [block for block in blocks if word in block]
+    return str(found)
 
 
 def why_not(*programs: str) -> str | None:
@@ -58,7 +89,7 @@ def running(script: str, folder: Path, **given: object) -> Iterator[subprocess.P
     Its last command is the daemon; everything it started ends with it.
     """
     (folder / "layers").mkdir()
-    env = {"PATH": os.environ["PATH"], "layers": str(folder / "layers")}
+    env = {"PATH": os.environ["PATH"], "layers": str(folder / "layers"), **HERE}
     env |= {name: str(value) for name, value in given.items()}
     log = folder / "stage.log"
     with log.open("wb") as output:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,7 +23,6 @@ ROOT = Path(__file__).parents[1]
 UNITS = ROOT / "contrib/systemd"
 SERVICE = UNITS / "ozh-notify@.service"
 TIMERS = {name: UNITS / f"ozh-notify@{name}.timer" for name in ("discount", "daily-bonus")}
-DOCUMENT = ROOT / "docs/deploying.md"
 WORST_SCORE = 1.5
 
 Users = Collection[dict[str, Any]]
@@ -69,7 +66,7 @@ def test_the_service_is_hardened_and_the_document_shows_the_score(units: Path) -
     score = re.search(r"Overall exposure level for \S+: (\d+\.\d)", said)
     assert score, said
     assert float(score[1]) <= WORST_SCORE, said
-    shown = re.search(r"exposure level[^\n]*: (\d+\.\d)", DOCUMENT.read_text("utf-8"))
+    shown = re.search(r"exposure level[^\n]*: (\d+\.\d)", stage.DOCUMENT.read_text("utf-8"))
     assert shown
     assert float(shown[1]) >= float(score[1])
 
@@ -106,22 +103,11 @@ def test_the_service_names_only_variables_of_the_program() -> None:
     assert credentials == files == {"mongo_uri", "telegram_bot_token"}
 
 
-# This Python, its packages and the program, where a user made up by systemd may read them.
 SYSTEMD = r"""
 mount --make-rshared /   # as on a booted machine: systemd mounts credentials from a child
 mount -t tmpfs none /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir -p /opt/python /opt/ozh-notify/packages /opt/ozh-notify/source /run/systemd/units
-mount --bind "$python" /opt/python
-mount --bind "$packages" /opt/ozh-notify/packages
-mount --bind "$source" /opt/ozh-notify/source
-cat > /opt/ozh-notify/bin/ozh-notify <<END
-#!/bin/sh
-export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/ozh-notify/source:/opt/ozh-notify/packages
-exec /opt/python/bin/$interpreter -m ozh_notify "\$@"
-END
-chmod 755 /opt/ozh-notify/bin/ozh-notify
-cp "$settings" /etc/ozh-notify/env
+mkdir -p /run/systemd/units
 printf %s "$uri" > /etc/ozh-notify/mongo_uri
 printf %s "$token" > /etc/ozh-notify/telegram_bot_token
 chmod 600 /etc/ozh-notify/*
@@ -141,15 +127,10 @@ def systemctl(
 ) -> Iterator[Callable[..., str]]:
     """The `systemctl` of a systemd of our own that has the units as they are, and settings."""
     shutil.copy(SERVICE, units)
-    interpreter = Path(f"{sys.base_prefix}/bin/python3").resolve().name
     secrets = ("MONGO_URI", "TELEGRAM_BOT_TOKEN")
     with stage.running(
         SYSTEMD,
         tmp_path,
-        python=sys.base_prefix,
-        interpreter=interpreter,
-        packages=sysconfig.get_path("purelib"),
-        source=ROOT,
         settings=stage.env_file(tmp_path / "env", environment, "OZH_TIMEZONE", *secrets),
         uri=environment["MONGO_URI"],
         token=TOKEN,
@@ -229,16 +210,11 @@ def test_the_documented_drop_in_lets_a_pass_write_its_metrics(
     systemctl: Systemctl, units: Path, users: Users
 ) -> None:
     """As the document says it, word for word; node_exporter, another user, can read the file."""
-    blocks = re.findall(
-        r"^```\w*\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    [prepare] = [block for block in blocks if block.startswith("useradd")]
-    [drop_in] = [block for block in blocks if "OZH_METRICS_FILE" in block]
     users.insert_one(discount_user())
     systemctl("mkdir", "-p", "/var/lib/prometheus/node-exporter")
-    said = systemctl("sh", "-euc", prepare)
+    said = systemctl("sh", "-euc", stage.told("g+w"))
     (units / "ozh-notify@.service.d").mkdir()
-    (units / "ozh-notify@.service.d/metrics.conf").write_text(drop_in)
+    (units / "ozh-notify@.service.d/metrics.conf").write_text(stage.told("OZH_METRICS_FILE"))
     said += systemctl("systemctl", "daemon-reload")
     said += systemctl("systemctl", "start", "ozh-notify@discount.service")
     file = "/var/lib/prometheus/node-exporter/ozh_discount.prom"
