@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import Int64
 from pymongo.collection import Collection
 
+from ozh_notify.campaigns import registry
 from ozh_notify.cli import run
 from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.settings import load
 from tests.conftest import Finished, Ozh
 from tests.people import ago, bonus_user, discount_user, user
 
@@ -132,7 +135,8 @@ def test_the_fuse_refuses_one_too_many_and_says_what_to_do(
     part = ozh("discount", "--json", "--limit", "2", OZH_MAX_RECIPIENTS="2")
     assert counts(part, "sent", "remaining") == (2, 4)
     assert set(re.findall(r"--max-recipients \d+", refused.err)) == {"--max-recipients 6"}
-    rest = ozh("discount", "--json", "--max-recipients", "4", OZH_MAX_RECIPIENTS="0")
+    few = ("--max-recipients", "4", "--limit", "9")
+    rest = ozh("discount", "--json", *few, OZH_MAX_RECIPIENTS="0")
     assert counts(rest, "sent", "invalid") == (4, 1)
 
 
@@ -194,6 +198,30 @@ def test_the_discount_does_not_wait_for_the_bonus_hour(ozh: Ozh, users: Users) -
     early = zone_where_it_is(3)
     result = ozh("discount", "--json", OZH_TIMEZONE=early, OZH_DAILY_BONUS_NOT_BEFORE="11:00")
     assert counts(result, "status", "sent") == ("ok", 1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "hours", "open_to"),
+    [
+        ("10:59:59.999999", {}, {"discount"}),
+        ("11:00", {}, {"discount", "daily-bonus"}),
+        ("22:00", {"OZH_QUIET_HOURS": "22:00-09:00"}, set()),
+        ("08:59:59", {"OZH_QUIET_HOURS": "22:00-09:00"}, set()),
+        ("09:00", {"OZH_QUIET_HOURS": "22:00-09:00"}, {"discount"}),
+        ("21:59:59", {"OZH_QUIET_HOURS": "22:00-09:00"}, {"discount", "daily-bonus"}),
+        ("13:00", {"OZH_QUIET_HOURS": "13:00-14:00"}, set()),
+        ("14:00", {"OZH_QUIET_HOURS": "13:00-14:00"}, {"discount", "daily-bonus"}),
+    ],
+)
+def test_hours_begin_and_end_on_the_minute(
+    moment: str, hours: dict[str, str], open_to: set[str], tmp_path: Path
+) -> None:
+    """The first minute belongs to them, the one after the last does not."""
+    (tmp_path / "empty.env").touch()
+    zone = {"MONGO_URI": "mongodb://127.0.0.1/bot", "OZH_TIMEZONE": "Europe/Moscow"}
+    settings, _ = load(tmp_path / "empty.env", {**zone, **hours})
+    now = datetime.fromisoformat(f"2026-11-24T{moment}+03:00")
+    assert {name for name, kind in registry().items() if not kind(settings).closed(now)} == open_to
 
 
 # --- what goes where ---

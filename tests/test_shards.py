@@ -58,6 +58,12 @@ def test_four_shards_share_the_work_and_the_rate(ozh: Ozh, users: Users, bot_api
         assert MANY / SHARDS / 4 <= counts["sent"] <= MANY / SHARDS * 2
         assert counts["remaining"] == 0
         assert counts["eligible"] == counts["sent"] + counts["skipped"]
+    runs = [result.json()["run_id"] for result in results]
+    own = sum(
+        user["ozh_notify"]["discount"]["run"] == runs[shard_of(user["_id"], SHARDS)]
+        for user in users.find()
+    )
+    assert own > MANY / 2, "shards did not begin with their own share"
     times = sorted(message.time for message in bot_api.control.messages())
     assert times[-1] - times[0] > 0.8 * MANY / RATE, "all together were faster than the rate"
 
