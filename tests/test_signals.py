@@ -194,14 +194,21 @@ def namespaces() -> bool:
     return tried.returncode == 0
 
 
+SLOW_IMPORT = "import time; open('loading', 'w').close(); time.sleep(60)"
+"""In the place of the command line's library: the program is caught while it loads."""
+
+
 @pytest.mark.skipif(not namespaces(), reason="needs unshare, and the right to a PID namespace")
 @pytest.mark.parametrize("number", BOTH)
 @pytest.mark.parametrize("early", [True, False])
 def test_as_process_1_of_a_container_it_hears_signals(
-    early: bool, number: signal.Signals, ozh: Ozh, users: Users, bot_api: Server
+    early: bool, number: signal.Signals, ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
 ) -> None:
-    """Linux ignores them for process 1 unless it has a handler of its own."""
+    """Linux ignores them for process 1 unless it has a handler of its own; also while it loads."""
     users.insert_many(people(40))
+    if early:
+        (tmp_path / "typer.py").write_text(SLOW_IMPORT)
+        ozh.environment["PYTHONPATH"] = str(tmp_path)
     outer = subprocess.Popen(
         ["unshare", "--pid", "--fork", "--kill-child", OZH, "discount", "--json", "--rate", "20"],
         env=ozh.environment,
@@ -214,8 +221,7 @@ def test_as_process_1_of_a_container_it_hears_signals(
     wait_until(lambda: children.read_text().split(), "process 1")
     inner = int(children.read_text())
     if early:
-        wait_until(lambda: catches(inner, signal.SIGTERM), "the program's first line")
-        time.sleep(0.1)
+        wait_until((ozh.folder / "loading").exists, "the first import")
     else:
         wait_until(lambda: len(chats(bot_api)) >= 3, "three messages")
     at = time.monotonic()
