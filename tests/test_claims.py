@@ -176,6 +176,25 @@ def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
     check_states(users, bot_api)
 
 
+def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """Claimed and not sent: 75 says that something was left; the next pass calls it invalid."""
+    who = people(20)
+    users.insert_many(who)
+    process = ozh.start("discount", "--json", "--rate", "8")
+    wait_until(lambda: chats(bot_api), "the first message")
+    users.update_one({"_id": who[-1]["_id"]}, {"$set": {"telegram_id": "nobody"}})
+    result = ended(ozh, process)
+    assert result.code == 75, result.err
+    said = result.json()
+    assert (said["sent"], said["retry"], said["remaining"]) == (19, 1, 0)
+    assert said["error"] == "1 deliveries are left in retry: run it again"
+    left = slots(users)["nobody"]  # type: ignore[index]
+    assert (left["state"], left["attempts"]) == ("retry", 0)
+    assert (ozh("discount", "--json").json()["invalid"], len(chats(bot_api))) == (1, 19)
+
+
 def test_two_passes_at_once_message_each_user_once(ozh: Ozh, users: Users, bot_api: Server) -> None:
     """Losing a claim is normal; between them they reach everybody."""
     users.insert_many(people(120))

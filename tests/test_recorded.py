@@ -150,6 +150,26 @@ def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
     assert states(users, "broken").count("retry") <= said["retry"]
 
 
+def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
+    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+) -> None:
+    """A first refusal waits for a second one; where none comes, it is what it is."""
+    who = people(20)
+    users.insert_many(who)
+    refusal = {"do": "error", "code": 400, "description": "Bad Request: message is too long"}
+    bot_api.control.rules([{**refusal, "chat_id": who[0]["telegram_id"]}])
+    files = {"broken.py": BUG.replace("METHOD", "closed").replace("COUNT", "4")}
+    (tmp_path / "broken.html").write_text("Hello!")
+    site = install(tmp_path / "site", "broken = broken:Broken", files)
+    ozh.environment.update(PYTHONPATH=site, OZH_TEMPLATES_DIR=str(tmp_path))
+    result = ozh("broken", "--json", "--rate", "20")
+    assert result.code == 70, result.err
+    assert (result.json()["rejected"], result.json()["sent"]) == (1, 0)
+    kept = states(users, "broken")
+    assert kept[0] == "rejected"
+    assert set(kept[1:]) == {"retry", ""}
+
+
 def test_a_bug_in_the_recorder_stops_the_pass_at_once(
     ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
 ) -> None:
