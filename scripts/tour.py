@@ -49,12 +49,12 @@ def chosen(output: str) -> Iterator[str]:
         if plain.startswith("───"):
             drawn = plain.strip("─ ").startswith(SHOWN)
             yield from [""] if drawn else []
-        if plain.startswith("first recipients"):
+        if plain.strip() == "first recipients":
             listing = True
             yield "…"
         if drawn and plain and not listing:
             yield line
-        if plain.startswith("newest first"):
+        if plain.strip() == "newest first":
             listing = False
     yield from ("", last)
 

@@ -262,7 +262,7 @@ def test_the_picture_of_the_readme_is_drawn_from_a_demo(place: Place, tmp_path: 
 def words(svg: str) -> str:
     """The text of a picture, but for what differs from one time to the next."""
     text = "".join(ElementTree.fromstring(svg).itertext())  # noqa: S314 - our own
-    return VARYING.sub("#", text.replace("\xa0", " ").partition("$ ozh-notify demo")[2])
+    return " ".join(VARYING.sub("#", text).partition("ozh-notify\xa0demo")[2].split())
 
 
 def test_a_closed_terminal_ends_the_served_demo(place: Place) -> None:
