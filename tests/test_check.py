@@ -12,9 +12,12 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify import __version__
+from ozh_notify import settings as settings_module
+from ozh_notify.campaigns import registry
+from ozh_notify.check import check, exit_code
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import PASSWORD, Finished, Ozh
-from tests.people import bonus_user, discount_user, user
+from tests.people import bonus_user, discount_user, now, user
 from tests.test_cli import on_a_terminal
 
 Users = Collection[dict[str, Any]]
@@ -49,6 +52,17 @@ def lines(result: Finished, verdict: str) -> dict[str, str]:
     """What all lines of a verdict say, by what they are about."""
     shown = [one for one in result.json()["lines"] if one["verdict"] == verdict]
     return {one["about"]: f"{one['found']} → {one['do']}" for one in shown}
+
+
+async def looked(ozh: Ozh, /, **extra: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The check without a process of its own: exit code, and verdict and words by line."""
+    merged = {**ozh.environment, **extra}
+    settings, problems, warnings = settings_module.examine(None, merged, needs_token=True)
+    campaigns = [kind(settings) for kind in registry().values()]
+    found = await check(settings, campaigns, now(), problems=problems, warnings=warnings)
+    ozh.outputs.append(repr(found))
+    shown = {one.about: (one.verdict.value, f"{one.found} → {one.do}") for one in found}
+    return exit_code(found), shown
 
 
 # --- all is well ---
@@ -145,17 +159,15 @@ def test_wrong_settings_are_lines_and_the_rest_is_looked_at_all_the_same(
         ({"MONGO_URI_FILE": "/no/such"}, ["MongoDB"], "bot"),
     ],
 )
-def test_what_a_wrong_setting_touches_is_not_looked_at(
-    extra: dict[str, Any], skipped: list[str], looked_at: str, ozh: Ozh
+async def test_what_a_wrong_setting_touches_is_not_looked_at(
+    extra: dict[str, str], skipped: list[str], looked_at: str, ozh: Ozh
 ) -> None:
     """A default in its place would tell of a database or a bot that nobody meant."""
-    result = ozh("check", "--json", **extra)
-    assert result.code == 78
-    not_looked_at = [o["about"] for o in result.json()["lines"] if o["found"] == "not looked at"]
-    assert not_looked_at == skipped
-    assert line(result, looked_at)["verdict"] in ("ok", "problem")
-    if "OZH_TIMEZONE" in extra:
-        assert "time zone" not in [one["about"] for one in result.json()["lines"]]
+    code, lines = await looked(ozh, **extra)
+    assert code == 78
+    assert [about for about, (_, words) in lines.items() if "not looked at" in words] == skipped
+    assert lines[looked_at][0] in ("ok", "problem")
+    assert ("time zone" in lines) is ("OZH_TIMEZONE" not in extra)
 
 
 # --- servers ---
@@ -193,23 +205,24 @@ def test_a_rejected_token_is_a_problem_of_the_configuration(ozh: Ozh) -> None:
 # --- users ---
 
 
-def test_a_collection_that_is_not_there_is_a_problem_with_the_nearest_name(
+async def test_a_collection_that_is_not_there_is_a_problem_with_the_nearest_name(
     ozh: Ozh, users: Users
 ) -> None:
     """An empty one may be a new project's: a warning, as for a pass."""
     users.insert_one(user())
     users.database.orders.insert_one({})
-    near = ozh("check", "--json", OZH_USERS_COLLECTION="user")
-    assert near.code == 78
-    assert "OZH_USERS_COLLECTION=users ?" in lines(near, "problem")["collection"]
-    far = ozh("check", "--json", OZH_USERS_COLLECTION="people")
-    assert "has orders, users" in lines(far, "problem")["collection"]
-    other = ozh("check", "--json", MONGO_DB_NAME=f"{users.database.name}_2")
-    assert "is MONGO_DB_NAME right?" in lines(other, "problem")["collection"]
+    for extra, words in (
+        ({"OZH_USERS_COLLECTION": "user"}, "OZH_USERS_COLLECTION=users ?"),
+        ({"OZH_USERS_COLLECTION": "people"}, "has orders, users"),
+        ({"MONGO_DB_NAME": f"{users.database.name}_2"}, "is MONGO_DB_NAME right?"),
+    ):
+        code, lines = await looked(ozh, **extra)
+        assert (code, lines["collection"][0]) == (78, "problem")
+        assert words in lines["collection"][1]
     users.delete_many({})
-    empty = ozh("check", "--json")
-    assert empty.code == 0
-    assert "is empty" in lines(empty, "warning")["collection"]
+    code, lines = await looked(ozh)
+    assert (code, lines["collection"][0]) == (0, "warning")
+    assert "is empty" in lines["collection"][1]
 
 
 def test_a_missing_field_is_named_with_the_likelier_one(ozh: Ozh, users: Users) -> None:
@@ -256,38 +269,40 @@ def test_the_verdict_on_a_field_is_that_of_a_pass(
         assert "field balance" in lines(checked, "warning")
 
 
-def test_chat_ids_in_two_documents_are_a_warning_unless_an_index_forbids_them(
+async def test_chat_ids_in_two_documents_are_a_warning_unless_an_index_forbids_them(
     ozh: Ozh, users: Users
 ) -> None:
     """Whoever stands twice gets two messages; the number and its digits are one chat."""
     users.insert_many([user(telegram_id=77), user(telegram_id="77"), user(), user()])
-    twice = ozh("check", "--json")
-    assert twice.code == 0
-    told = lines(twice, "warning")["chat ids"]
-    assert "1 stand in more than one document among the newest 4 users: 77" in told
-    assert "a unique index on telegram_id" in told
+    code, lines = await looked(ozh)
+    verdict, words = lines["chat ids"]
+    assert (code, verdict) == (0, "warning")
+    assert "1 stand in more than one document among the newest 4 users: 77" in words
+    assert "a unique index on telegram_id" in words
     users.delete_one({"telegram_id": "77"})
-    assert "each in one document" in line(ozh("check", "--json"), "chat ids")["found"]
+    assert "each in one document" in (await looked(ozh))[1]["chat ids"][1]
     users.create_index("telegram_id", unique=True)
-    assert "a unique index" in line(ozh("check", "--json"), "chat ids")["found"]
+    assert "a unique index" in (await looked(ozh))[1]["chat ids"][1]
 
 
-def test_the_extra_filter_is_tried_on_the_sample(ozh: Ozh, users: Users) -> None:
+async def test_the_extra_filter_is_tried_on_the_sample(ozh: Ozh, users: Users) -> None:
     """The server's refusal is a problem; a filter that leaves nobody is worth a look."""
     users.insert_many(crowd(6))
-    refused = ozh("check", "--json", OZH_EXTRA_FILTER='{"balance": {"$nonsense": 1}}')
-    assert refused.code == 78
-    assert "MongoDB refused" in lines(refused, "problem")["OZH_EXTRA_FILTER"]
-    nobody = ozh("check", "--json", OZH_EXTRA_FILTER='{"banned": true}')
-    assert "leaves 0 of 6 users" in lines(nobody, "warning")["OZH_EXTRA_FILTER"]
-    most = ozh("check", "--json", OZH_EXTRA_FILTER='{"balance": 2}')
-    assert line(most, "OZH_EXTRA_FILTER")["found"] == "leaves 4 of 6 users"
+    for extra, verdict, words in (
+        ('{"balance": {"$nonsense": 1}}', "problem", "MongoDB refused"),
+        ('{"banned": true}', "warning", "leaves 0 of 6 users"),
+        ('{"balance": 2}', "ok", "leaves 4 of 6 users"),
+    ):
+        code, lines = await looked(ozh, OZH_EXTRA_FILTER=extra)
+        assert code == (78 if verdict == "problem" else 0)
+        assert lines["OZH_EXTRA_FILTER"][0] == verdict
+        assert words in lines["OZH_EXTRA_FILTER"][1]
 
 
 # --- messages ---
 
 
-def test_templates_are_rendered_for_the_users_of_each_language(
+async def test_templates_are_rendered_for_the_users_of_each_language(
     ozh: Ozh, users: Users, tmp_path: Path
 ) -> None:
     """A line a template, with how many of the sample get it; a mistake with file and line."""
@@ -295,22 +310,28 @@ def test_templates_are_rendered_for_the_users_of_each_language(
     users.insert_many([user(language_code=code) for code in languages])
     (tmp_path / "discount.en.html").write_text("Hello {{ first_name or 'you' }}!")
     (tmp_path / "discount.de.html").write_text("Hallo {{ first_name or 'du' }}!")
-    button: dict[str, Any] = {"OZH_DISCOUNT_BUTTON_TEXT": "Buy", "OZH_DISCOUNT_BUTTON": "buy"}
-    result = ozh("check", "--json", OZH_TEMPLATES_DIR=str(tmp_path), **button)
-    assert result.code == 0, result.out
-    assert "for 4 users of the sample" in line(result, "template discount")["found"]
-    english = line(result, "template discount.en")["found"]
-    assert english == "rendered for 2 users of the sample: Hello Анна! [ Buy ]"
-    assert line(result, "template discount.de")["found"] == "Hallo Анна! [ Buy ]"
+    variables = {
+        "OZH_TEMPLATES_DIR": str(tmp_path),
+        "OZH_DISCOUNT_BUTTON_TEXT": "Buy",
+        "OZH_DISCOUNT_BUTTON": "buy",
+    }
+    code, lines = await looked(ozh, **variables)
+    assert code == 0
+    assert "for 4 users of the sample" in lines["template discount"][1]
+    english = "rendered for 2 users of the sample: Hello Анна! [ Buy ]"
+    assert lines["template discount.en"][1].startswith(english)
+    assert lines["template discount.de"][1].startswith("Hallo Анна! [ Buy ]")
     (tmp_path / "discount.en.html").write_text("Hello\n{{ frist_name }}!")
-    broken = ozh("check", "--json", OZH_TEMPLATES_DIR=str(tmp_path))
-    assert broken.code == 78
-    told = lines(broken, "problem")["template discount"]
-    assert f"{tmp_path}/discount.en.html:2: 'frist_name' is no variable" in told
-    assert line(broken, "template daily_bonus")["verdict"] == "ok"
+    code, lines = await looked(ozh, **variables)
+    assert (code, lines["template discount"][0]) == (78, "problem")
+    assert (
+        f"{tmp_path}/discount.en.html:2: 'frist_name' is no variable"
+        in (lines["template discount"][1])
+    )
+    assert lines["template daily_bonus"][0] == "ok"
 
 
-def test_a_template_that_fails_for_one_user_names_that_user(
+async def test_a_template_that_fails_for_one_user_names_that_user(
     ozh: Ozh, users: Users, tmp_path: Path
 ) -> None:
     """The sample finds what made-up names do not."""
@@ -319,9 +340,9 @@ def test_a_template_that_fails_for_one_user_names_that_user(
     (tmp_path / "discount.html").write_text(
         "{% if first_name == 'Zoë' %}{{ 1 // 0 }}{% endif %}Hello"
     )
-    result = ozh("check", "--json", OZH_TEMPLATES_DIR=str(tmp_path))
-    assert result.code == 78
-    assert f"fails for the user {odd['_id']}" in lines(result, "problem")["template discount"]
+    code, lines = await looked(ozh, OZH_TEMPLATES_DIR=str(tmp_path))
+    assert (code, lines["template discount"][0]) == (78, "problem")
+    assert f"fails for the user {odd['_id']}" in lines["template discount"][1]
 
 
 def test_indexes_are_a_warning_until_they_are_created(
