@@ -141,7 +141,8 @@ KINDS: dict[str, Wrong] = {
         **template("Hi {{ nmae }}"),
     ),
     "a tag Telegram does not know": Wrong(
-        78, ("{folder}/discount.html:2: Telegram would refuse it", 'start tag "p"'), **template("Hi\n<p>you")
+        78, ("{folder}/discount.html:2: Telegram would refuse it", 'start tag "p"'),
+        **template("Hi\n<p>you"),
     ),
     "a template with nothing in it": Wrong(
         78, ("{folder}/discount.html:1: the message would be empty",), **template(" \n")
