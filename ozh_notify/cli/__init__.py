@@ -18,6 +18,8 @@ from ozh_notify.cli.common import Common
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.logs import Redactor
 
+TYPERS_CTRL_C = 130
+
 app = typer.Typer(
     name="ozh-notify",
     help="Message the users of a Telegram bot: each exactly once, at Telegram's pace.",
@@ -75,6 +77,8 @@ def run(arguments: list[str] | None = None) -> int:
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)
         return int(result or 0)
     except SystemExit as leaving:
+        if leaving.code == TYPERS_CTRL_C:  # pressed while the command line was being read
+            return Exit.INCOMPLETE
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except OzhError as error:
         print(f"error: {Redactor()(str(error))}", file=sys.stderr)

@@ -158,11 +158,8 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
         raise
     except OzhError as error:
         ended: OzhError = error
-    except (KeyboardInterrupt, SystemExit):
-        ended = Incomplete("interrupted")
-    except Exception as bug:
-        print(redact(traceback.format_exc()), file=sys.stderr)
-        ended = OzhError(f"a bug in ozh-notify: {type(bug).__name__}; its traceback is on stderr")
+    except BaseException as other:
+        ended = _other(other, redact)
     result = outside(campaign.name, started_at, dry_run=asked.options.dry_run, error=ended)
     _print(result, asked, redact)
     if asked.test_to is None:
@@ -170,6 +167,20 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
 
         report_failure(campaign, asked.options, asked.common.env_file, result)
     return result.exit_code
+
+
+def _other(error: BaseException, redact: Redactor) -> OzhError:
+    """An interruption, or a bug, whose traceback is printed.
+
+    A signal while pydantic builds its classes comes out as a panic of the Rust within: neither
+    an Exception nor a KeyboardInterrupt, but with the name of one in its text.
+    """
+    signs = ("KeyboardInterrupt", "SystemExit")
+    panicked = not isinstance(error, Exception) and any(sign in str(error) for sign in signs)
+    if panicked or isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return Incomplete("interrupted")
+    print(redact(traceback.format_exc()), file=sys.stderr)
+    return OzhError(f"a bug in ozh-notify: {type(error).__name__}; its traceback is on stderr")
 
 
 async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
