@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 PYTHON310 := $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10*/bin/python) python3.10)
 
-.PHONY: help demo test torture test-long test-lowest lint types audit tour format clean
+.PHONY: help demo test torture test-long test-lowest bench lint types audit tour format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,19 @@ test-lowest: $(LOWEST)/.ready ## Run the tests with the lowest versions that are
 
 $(LOWEST)/.ready: pyproject.toml tests/lowest-constraints.txt scripts/bootstrap.sh
 	@PYTHON="$(or $(PYTHON),$(PYTHON310))" scripts/bootstrap.sh $(LOWEST) tests/lowest-constraints.txt
+
+bench: $(READY) .venv-fast/.ready .venv-bench/.ready ## Measure speed and cost beside other clients, a quarter of an hour
+	PATH="$$PATH:$(HOME)/.cargo/bin" $(BIN)/python -m benchmarks $(FIGURES)
+
+.venv-fast/.ready: $(READY)
+	$(BIN)/python -m venv .venv-fast
+	.venv-fast/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fast]'
+	@touch $@
+
+.venv-bench/.ready: $(READY) benchmarks/requirements.txt
+	$(BIN)/python -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
 
 lint: $(READY) ## Look for mistakes and check the formatting
 	$(BIN)/ruff check .

@@ -11,7 +11,9 @@ from functools import partial
 from tests.torture.cases import CASES, run
 
 SHOWN = 5
-"""Breaches of a case that are printed in full."""
+"""Breaches of a case that are printed."""
+LONGEST = 2000
+"""Characters of one."""
 
 
 def main() -> int:
@@ -36,7 +38,7 @@ def main() -> int:
             report = done.result()
             print(report.line(), flush=True)
             for breach in report.breaches[:SHOWN]:
-                print(f"    {breach}", flush=True)
+                print(f"    {breach[:LONGEST]}", flush=True)
             broken += bool(report.breaches)
     return 1 if broken else 0
 

@@ -30,7 +30,8 @@ numbers = (
 huge = st.text(min_size=1, max_size=4).map(lambda text: text * 20_000)
 others = (
     st.binary(max_size=20)
-    | st.builds(Binary, st.binary(max_size=20), st.sampled_from([1, 5, 128, 255]))
+    # Not subtype 255: PyMongo up to 4.18 at least cannot write it (a SystemError of its C code).
+    | st.builds(Binary, st.binary(max_size=20), st.sampled_from([1, 5, 128, 254]))
     | st.builds(ObjectId, st.binary(min_size=12, max_size=12))
     | st.builds(Regex, st.sampled_from(["^a", "(", ""]), st.just(re.I))
     | st.builds(Code, st.text(max_size=9), st.none() | st.just({"a": 1}))
@@ -103,7 +104,7 @@ states = st.fixed_dictionaries(
         "дальше": anything,
     },
 )
-# Not MinKey and MaxKey: of an `_id` of these, secantusd-rs says that an update altered it.
+# Not MinKey and MaxKey: of an `_id` that holds these, secantusd-rs says that an update altered it.
 ids: st.SearchStrategy[Any] = st.one_of(
     st.text(max_size=9),
     st.integers(0, 2**63 - 1),
@@ -111,7 +112,9 @@ ids: st.SearchStrategy[Any] = st.one_of(
     st.binary(max_size=9),
     st.floats(),
     st.sampled_from([None, True, Decimal128("7")]),
-    st.dictionaries(keys, scalars.filter(lambda v: not isinstance(v, Regex)), max_size=2),
+    st.dictionaries(
+        keys, scalars.filter(lambda v: not isinstance(v, Regex | MinKey | MaxKey)), max_size=2
+    ),
 )
 
 HOSTILE: Mapping[str, st.SearchStrategy[Any]] = {

@@ -43,7 +43,7 @@ class Diary:
         self.ground.fresh(people)
 
     def live(
-        self, day: date, clock: str, *, fold: int = 0, rate: int = 500, dies: bool = False
+        self, day: date, clock: str, *, fold: int = 0, rate: float = 500, dies: bool = False
     ) -> Ended:
         """A pass that starts at that local time; files what the chats got by its clock's day."""
         start = datetime.combine(day, dt_time.fromisoformat(clock), self.zone)
@@ -113,7 +113,7 @@ def _into_midnight(ground: Ground, report: Report, users: int, start_up: float) 
     diary = Diary(ground, ZoneInfo("Europe/Moscow"), users, one)
     # Early enough to begin before midnight here, slow enough to be at work when it comes.
     early = math.ceil(start_up * 2 + 1)
-    ended = diary.live(one, f"23:59:{60 - early}", rate=max(1, users // (early + 3)))
+    ended = diary.live(one, f"23:59:{60 - early}", rate=users / (early + 3))
     late = [day for day, _ in diary.got if day != one]
     report.notes["before midnight"] += len(diary.got) - len(late)
     if len(late) < users:  # else this machine was too slow, and the pass one of the day after

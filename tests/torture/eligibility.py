@@ -7,7 +7,7 @@ value of which the contract does not speak.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -64,11 +64,30 @@ def free(user: Any, key: str, now: int) -> Verdict:
     hold, state = at(slot, "hold_until"), at(slot, "state")
     if hold not in (None, MISSING) and millis(hold) is None:
         return False
+    if lapsed(user, key, now):
+        return over(at(slot, "at"), now) if key == "daily_bonus" else False
     moment = millis(hold)
     unheld = True if moment is None else before(moment, now)
     # Of a list that holds the word, the contract does not speak; leaving alone is the safe side.
     odd = None if holds(muted, True) or holds(state, "sending") else True
     return together(unheld, state != "sending", odd)
+
+
+def lapsed(user: Any, key: str, now: int) -> bool:
+    """Whether it looks as a pass left it that died: the next one's sweep makes it `unknown`."""
+    slot = at(user, f"ozh_notify.{key}")
+    hold = millis(at(slot, "hold_until"))
+    state, claim = at(slot, "state"), at(slot, "claim")
+    sending = (state == "sending" or holds(state, "sending")) and claim is not MISSING
+    return sending and hold is not None and hold <= now
+
+
+def over(claimed: Any, now: int) -> Verdict:
+    """Whether the day of a swept claim is over, so that it holds the user no more."""
+    moment = millis(claimed)
+    if moment is None or isinstance(claimed, DatetimeMS):
+        return None if moment else False
+    return True if moment < now - 2 * DAY else None
 
 
 def chat(value: Any) -> int | None:
@@ -119,7 +138,7 @@ def holder(value: Any) -> bool:
 
 def holds(value: Any, what: Any) -> bool:
     """Whether it is a list with such an element."""
-    return isinstance(value, Sequence) and not isinstance(value, str) and what in value
+    return isinstance(value, list) and what in value
 
 
 def before(one: int, other: int) -> Verdict:

@@ -1,0 +1,147 @@
+"""P4 to P7: what a pass costs where it has little to do, and what it holds in memory."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+from benchmarks import crowd
+from benchmarks.figure import Amounts, Figure, median, ratio
+from benchmarks.ground import OZH, ROOT, Ground, run
+from ozh_notify.audience import Query, eligible
+from ozh_notify.campaigns import registry
+
+PYTHON = str(ROOT / ".venv/bin/python")
+MIB = 2**20
+
+
+def scan(ground: Ground, amounts: Amounts) -> list[Figure]:
+    """P4 and P5, on one collection."""
+    count, few = amounts.of(1_000_000, 50_000), amounts.of(10_000, 500)
+    if ground.kind == "secantusd-py":
+        return [Figure(p, "keys examined", "", "not measured", False, WHY) for p in ("P4", "P5")]
+    large, small = ground.users("large"), ground.users("small")
+    crowd.fill(small, crowd.idle(1000))
+    documents = crowd.everybody(count, due_discount=few, due_bonus=few)
+    crowd.fill(large, documents)
+    print(f"  {count:,} users are in", file=sys.stderr, flush=True)
+    figures = [_keys(ground, count)]
+    large.update_many(
+        {"generations_count": 1, "balance": 0, "discount_offered": False, "ozh_notify": None},
+        {"$set": {"discount_offered": True}},
+    )
+    recent = crowd.now() - timedelta(days=3)
+    large.update_many(
+        {"registered_at": {"$gte": recent}, "daily_bonus_claimed_today": False, "ozh_notify": None},
+        {"$set": {"daily_bonus_claimed_today": True}},
+    )
+    figures.append(_empty_pass(ground, count, amounts.of(15, 3)))
+    for name in ("large", "small"):
+        ground.client.drop_database(f"bench_{name}")
+    return figures
+
+
+WHY = "needs mongod or secantusd-rs: the other server's `keysExamined` is not the truth"
+
+
+def _keys(ground: Ground, count: int) -> Figure:
+    found: dict[str, dict[str, Any]] = {}
+    for name, kind in registry().items():
+        campaign = kind(ground.settings("large"))
+        explained = ground.client["bench_large"].command(
+            {
+                "explain": {
+                    "find": "users",
+                    "filter": eligible(Query(campaign, crowd.now())),
+                    "sort": {campaign.newest_by(): -1},
+                },
+                "verbosity": "executionStats",
+            }
+        )
+        stats = explained["executionStats"]
+        found[name] = {key: stats[key] for key in ("nReturned", "totalKeysExamined")}
+        found[name]["docs"] = stats["totalDocsExamined"]
+    ratios = {n: f["totalKeysExamined"] / max(1, f["nReturned"]) for n, f in found.items()}
+    return Figure(
+        "P4",
+        f"keys examined / users eligible, {count:,} users, a fifth unreachable, three tenths "
+        "offered",
+        "≤ 1.05",
+        "; ".join(f"{name} {value:.3f}" for name, value in ratios.items()),
+        all(0 < value <= 1.05 for value in ratios.values()),
+        "; ".join(
+            f"{n}: {f['totalKeysExamined']:,} keys, {f['docs']:,} documents, "
+            f"{f['nReturned']:,} users"
+            for n, f in found.items()
+        ),
+        found,
+    )
+
+
+def _empty_pass(ground: Ground, count: int, times: int) -> Figure:
+    taken: dict[str, dict[str, list[float]]] = {}
+    for _ in range(times):
+        for campaign in registry():
+            for size in ("small", "large"):
+                ran = ground.ozh(size, campaign, "--json")
+                assert ran.json()["eligible"] == 0, ran.out  # noqa: S101
+                taken.setdefault(campaign, {}).setdefault(size, []).append(ran.seconds)
+    ratios = {name: ratio(both["large"], both["small"]) for name, both in taken.items()}
+    return Figure(
+        "P5",
+        f"an empty pass at {count:,} users against one at 1,000",
+        "≤ 1.1×",
+        "; ".join(f"{name} {value:.2f}×" for name, value in ratios.items()),
+        all(value <= 1.1 for value in ratios.values()),
+        "; ".join(
+            f"{name}: {median(both['large']):.3f} s against {median(both['small']):.3f} s"
+            for name, both in taken.items()
+        ),
+        taken,
+    )
+
+
+def memory(ground: Ground, amounts: Amounts) -> list[Figure]:
+    """P6."""
+    many, peaks = amounts.of(100_000, 20_000), {}
+    for count in (1_000, many):
+        crowd.fill(ground.users("memory"), crowd.due(count))
+        ran = ground.ozh("memory", "discount", "--json", "--rate", "100000")
+        assert ran.json()["sent"] == count, ran.out  # noqa: S101
+        peaks[count] = ran.peak / MIB
+    ground.arrivals()
+    ground.client.drop_database("bench_memory")
+    more = peaks[many] - peaks[1_000]
+    return [
+        Figure(
+            "P6",
+            f"peak memory, {many:,} sends against 1,000",
+            "≤ +12 MB",
+            f"{more:+.1f} MiB",
+            more <= 12 * 10**6 / MIB,
+            f"{peaks[many]:.0f} MiB against {peaks[1_000]:.0f} MiB",
+            {str(count): peak for count, peak in peaks.items()},
+        )
+    ]
+
+
+def start(ground: Ground, amounts: Amounts) -> list[Figure]:
+    """P7: each beside a bare ``python -c pass``."""
+    crowd.fill(ground.users("start"), crowd.idle(1000))
+    more: dict[str, list[float]] = {"--help": [], "discount": []}
+    for _ in range(amounts.of(25, 5)):
+        bare = run([PYTHON, "-c", "pass"]).seconds
+        for argument, kept in more.items():
+            kept.append(ground.ozh("start", argument, program=OZH).seconds - bare)
+    help_, empty = median(more["--help"]), median(more["discount"])
+    return [
+        Figure(
+            "P7",
+            "`--help`; an empty pass; each above a bare `python -c pass`",
+            "≤ +0.15 s; ≤ +0.5 s",
+            f"+{help_:.3f} s; +{empty:.3f} s",
+            help_ <= 0.15 and empty <= 0.5,
+            data=more,
+        )
+    ]

@@ -1,0 +1,168 @@
+"""P1, P2, P3, P8, P9: sending, beside what others do against the same Bot API."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left
+from typing import Any
+
+from benchmarks import crowd
+from benchmarks.figure import Amounts, Figure, median, ratio
+from benchmarks.ground import FAST, OZH, Ground, Ran
+
+AIOGRAM, AIOGRAM_FAST = "aiogram", "aiogram, uvloop and orjson"
+OURS, OURS_FAST = "ozh-notify", "ozh-notify[fast]"
+WIDE = ("--connections", "256", "--in-flight", "256")
+RIVALS: dict[str, tuple[str, ...]] = {
+    AIOGRAM: ("aiogram_loop",),
+    AIOGRAM_FAST: ("aiogram_loop", "--fast"),
+    "aiogram, 256 connections": ("aiogram_loop", *WIDE),
+    "bare aiohttp": ("aiohttp_loop", *WIDE),
+    "the Bot API's own ceiling (raw sockets)": ("raw_loop", *WIDE),
+}
+"""Bare send loops of as many messages as a pass sends."""
+PTB, NAIVE = "python-telegram-bot's defaults", "the naive worker"
+
+
+def paced(ground: Ground, amounts: Amounts) -> list[Figure]:
+    """P1: Telegram's paid ceiling."""
+    count, rounds = amounts.of(20_000, 3_000), amounts.of(3, 1)
+    rates, whole = [], []
+    for _ in range(rounds):
+        ran = _pass(ground, count, "1000")
+        came = ground.arrivals()
+        rates.append((len(came) - 1) / (came[-1] - came[0]))
+        whole.append(count / ran.json()["duration_seconds"])
+    rate = median(rates)
+    return [
+        Figure(
+            "P1",
+            f"delivered a second at `--rate 1000`, {count:,} users, claims and records included",
+            "≥ 980",
+            f"{rate:.0f}",
+            rate >= 980,
+            f"{median(whole):.0f} with scan, sign-on and last record counted too",
+            {"rates": rates, "whole": whole},
+        )
+    ]
+
+
+def unpaced(ground: Ground, amounts: Amounts) -> list[Figure]:
+    """P2, P3, P9: everybody in turn, several times over."""
+    count, rounds = amounts.of(10_000, 2_000), amounts.of(5, 2)
+    rate: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    servers: dict[str, list[float]] = {}
+    for n in range(rounds):
+        for who, program in ((OURS, OZH), (OURS_FAST, FAST)):
+            ran = _pass(ground, count, "100000", program)
+            _keep(rate, cpu, who, count, ran.json()["duration_seconds"], ran.cpu)
+            for server, used in ran.servers.items():
+                servers.setdefault(server, []).append(1000 * used / count)
+        for who, (script, *options) in RIVALS.items():
+            ran = ground.rival(script, count, *options)
+            _sent(rate, cpu, who, ran)
+        _slow(ground, amounts, rate, cpu)
+        print(f"  round {n + 1} of {rounds}: " + _line(rate, cpu), file=sys.stderr, flush=True)
+    data = {"rate": rate, "cpu_ms": cpu, "servers_cpu_ms": servers, "count": count}
+    return [*_against_aiogram(rate, cpu, data), *_comparison(rate, cpu, servers)]
+
+
+def steady(ground: Ground, amounts: Amounts) -> list[Figure]:
+    """P8: the pace of a minute, by when the messages came in."""
+    count = amounts.of(1_500, 250)
+    _pass(ground, count, "25")
+    came = ground.arrivals()
+    worst = max(n + 1 - bisect_left(came, at - 1) for n, at in enumerate(came))
+    share = (len(came) - 1) / (came[-1] - came[0]) / 25
+    return [
+        Figure(
+            "P8",
+            f"pacing at 25/s, {count:,} messages: the worst 1-second window; share of the rate",
+            "≤ 27; ≥ 98 %",
+            f"{worst}; {share:.1%}",
+            worst <= 27 and share >= 0.98,
+            data={"worst": worst, "share": share},
+        )
+    ]
+
+
+def _pass(ground: Ground, count: int, rate: str, program: str = OZH) -> Ran:
+    """One pass over that many users who are all due; each must get their message."""
+    crowd.fill(ground.users("speed"), crowd.due(count))
+    ground.arrivals()
+    ran = ground.ozh("speed", "discount", "--json", "--rate", rate, program=program)
+    assert ran.json()["sent"] == count, ran.out  # noqa: S101
+    return ran
+
+
+def _slow(
+    ground: Ground, amounts: Amounts, rate: dict[str, list[float]], cpu: dict[str, list[float]]
+) -> None:
+    """Those of whom few messages tell enough."""
+    few, fewer = amounts.of(1_000, 200), amounts.of(100, 20)
+    ran = ground.rival("ptb_loop", few)
+    _sent(rate, cpu, PTB, ran)
+    crowd.fill(ground.users("naive"), crowd.due(fewer))
+    ran = ground.rival("naive", fewer, name="naive")
+    _sent(rate, cpu, NAIVE, ran)
+
+
+def _sent(rate: Any, cpu: Any, who: str, ran: Ran) -> None:
+    """Of a rival its loop alone counts, not its start: importing aiogram takes seconds."""
+    told = ran.json()
+    _keep(rate, cpu, who, told["count"], told["seconds"], told["loop_cpu"])
+
+
+def _keep(rate: Any, cpu: Any, who: str, count: int, seconds: float, used: float) -> None:
+    rate.setdefault(who, []).append(count / seconds)
+    cpu.setdefault(who, []).append(1000 * used / count)
+
+
+def _line(rate: dict[str, list[float]], cpu: dict[str, list[float]]) -> str:
+    return ", ".join(f"{who} {rate[who][-1]:.0f}/s {cpu[who][-1]:.2f} ms" for who in rate)
+
+
+def _against_aiogram(
+    rate: dict[str, list[float]], cpu: dict[str, list[float]], data: dict[str, Any]
+) -> list[Figure]:
+    faster = ratio(rate[OURS], rate[AIOGRAM])
+    fast = ratio(rate[OURS_FAST], rate[AIOGRAM_FAST])
+    spent, fast_spent = ratio(cpu[OURS], cpu[AIOGRAM]), ratio(cpu[OURS_FAST], cpu[AIOGRAM_FAST])
+    count = data["count"]
+    return [
+        Figure(
+            "P2",
+            f"unpaced, {count:,} users end to end, against aiogram's bare send loop",
+            "≥ 1.5×",
+            f"{faster:.2f}×",
+            faster >= 1.5,
+            f"{median(rate[OURS]):.0f}/s against {median(rate[AIOGRAM]):.0f}/s; "
+            f"both with uvloop {fast:.2f}×",
+            data,
+        ),
+        Figure(
+            "P3",
+            "CPU a delivered message, our whole process, against aiogram's bare send loop alone",
+            "≤ 1.0×",
+            f"{spent:.2f}×",
+            spent <= 1.0,
+            f"{median(cpu[OURS]):.2f} ms against {median(cpu[AIOGRAM]):.2f} ms; with `fast` "
+            f"{median(cpu[OURS_FAST]):.2f} ms against {median(cpu[AIOGRAM_FAST]):.2f} ms with "
+            f"uvloop and orjson, {fast_spent:.2f}×",
+        ),
+    ]
+
+
+def _comparison(
+    rate: dict[str, list[float]], cpu: dict[str, list[float]], servers: dict[str, list[float]]
+) -> list[Figure]:
+    lines = [
+        Figure("P9", who, "shown", f"{median(rate[who]):,.0f}/s; {median(cpu[who]):.2f} ms")
+        for who in rate
+    ]
+    lines += [
+        Figure("", f"the {who}'s share of our pass", "shown", f"{median(used):.2f} ms")
+        for who, used in servers.items()
+    ]
+    return lines
