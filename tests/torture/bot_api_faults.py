@@ -46,6 +46,9 @@ def _flood(
         timer.start()
     ended = ground.run("discount", "--json", "--rate", "50")
     timer.cancel()
+    if ended.code < 0:
+        report.breaches.append(f"{name}: it did not end: {ended.err}")
+        return
     said = json.loads(ended.out)
     report.notes[f"{name}: s waited"] = max(
         report.notes[f"{name}: s waited"], round(said["flood_wait_seconds"])
