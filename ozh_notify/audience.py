@@ -56,15 +56,24 @@ def eligible(query: Query) -> Filter:
     return merged([*_population(query), *_further(query), _free(query), *_wanted(query)])
 
 
-def claimable(query: Query) -> Filter:
-    """:func:`eligible`, and a state field that can be written to; the claim's filter."""
+def claim_filter(query: Query) -> Filter:
+    """:func:`eligible`, and a state field that can be written to; the claim's filter.
+
+    What :func:`claimable` demands besides is in the claim's update (``ledger.claim``): a second
+    ``$not`` on one field takes an ``$and``, and beside one SecantusDB does not find users by
+    their ``_id``, but reads the whole collection for each batch.
+    """
     campaign = query.campaign
-    writable = {
-        campaign.settings.state_field: HOLDERS,
-        campaign.slot: HOLDERS,
-        f"{campaign.slot}.hold_until": {"$not": {"$type": [t for t in _TYPES if t != "date"]}},
-    }
-    return merged([eligible(query), writable])
+    return merged(
+        [eligible(query), {campaign.settings.state_field: HOLDERS, campaign.slot: HOLDERS}]
+    )
+
+
+def claimable(query: Query) -> Filter:
+    """Everybody a claim would take."""
+    others = [t for t in _TYPES if t != "date"]
+    dated = {f"{query.campaign.slot}.hold_until": {"$not": {"$type": others}}}
+    return merged([claim_filter(query), dated])
 
 
 def conditions(criterion: Criterion) -> Filter:

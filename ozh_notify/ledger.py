@@ -68,7 +68,10 @@ class Record:
 
 
 def claim(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
-    """(a) none, or a hold that is over -> `sending`, until the lease ends."""
+    """(a) none, or a hold that is over -> `sending`, until the lease ends.
+
+    Who holds no date in `hold_until` stays as is, and so is not among those read back.
+    """
     before = f"${campaign.slot}"
     attempts: Any = {"$cond": [{"$isNumber": f"{before}.attempts"}, f"{before}.attempts", 0]}
     start = campaign.period_start(now)
@@ -84,7 +87,10 @@ def claim(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipelin
         "at": now,
         "attempts": {"$add": [attempts, 1]},
     }
-    return _store(campaign, state)
+    [stage] = _store(campaign, state)
+    root, holder = campaign.settings.state_field, f"${campaign.settings.state_field}"
+    can_hold = {"$in": [{"$type": f"{before}.hold_until"}, ["date", "null", "missing"]]}
+    return [{"$set": {root: {"$cond": [can_hold, stage["$set"][root], holder]}}}]
 
 
 def record(campaign: Campaign, done: Record) -> Pipeline:

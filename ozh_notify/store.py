@@ -141,7 +141,7 @@ class Store:
     ) -> list[Recipient]:
         """Take those of a batch who still qualify; repeatable by its claim id."""
         ids = [candidate.id for candidate in batch]
-        where = merged([{"_id": {"$in": ids}}, audience.claimable(query)])
+        where = merged([{"_id": {"$in": ids}}, audience.claim_filter(query)])
         update = ledger.claim(self.campaign, claim_id, run, query.now)
         monotonic = time.monotonic()
 
@@ -184,11 +184,10 @@ class Store:
         """Those whose document does not hold the outcome: read back after an ambiguous error."""
         slot = self.campaign.slot
         ids = [r.recipient.id for r in records]
-        cursor = self.users.find({"_id": {"$in": ids}}, {slot: 1}).hint([("_id", 1)])
-        kept = {
-            repr(user["_id"]): at_path(user, slot)
-            for user in await self._repeat(lambda: cursor.clone().to_list(None), "read back")
-        }
+        found = await self._repeat(
+            lambda: self.users.find({"_id": {"$in": ids}}, {slot: 1}).to_list(None), "read back"
+        )
+        kept = {repr(user["_id"]): at_path(user, slot) for user in found}
         return [r for r in records if not _holds(kept.get(repr(r.recipient.id)), r)]
 
     async def _disown(self, ids: Sequence[Any], claim_id: str, now: datetime) -> None:
@@ -209,10 +208,10 @@ class Store:
     async def _read_claim(self, ids: Sequence[Any], claim_id: str) -> list[Document]:
         s, slot = self.settings, self.campaign.slot
         wanted = [s.field_chat_id, s.field_first_name, s.field_language, f"{slot}.attempts"]
-        cursor = self.users.find(
-            {"_id": {"$in": list(ids)}, f"{slot}.claim": claim_id}, self._fields(wanted)
-        ).hint([("_id", 1)])
-        found = await self._repeat(lambda: cursor.clone().to_list(None), "read a claim back")
+        where, fields = {"_id": {"$in": list(ids)}, f"{slot}.claim": claim_id}, self._fields(wanted)
+        found = await self._repeat(
+            lambda: self.users.find(where, fields).to_list(None), "read a claim back"
+        )
         place = {repr(i): n for n, i in enumerate(ids)}
         return sorted(found, key=lambda user: place[repr(user["_id"])])
 
