@@ -26,8 +26,6 @@ CONNECT_LIMIT = 5.0
 DEFAULT_FLOOD_WAIT = 5.0
 """Seconds to wait after a 429 that names no time."""
 
-JSON = {"Content-Type": "application/json"}
-
 message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
 """Telegram's id of the message this task has just sent; None where its reply held none."""
 
@@ -89,11 +87,13 @@ class AiohttpRequest(BaseRequest):
             NeverLeft, NoAnswer, TooManyRequests: see there.
         """
         assert self._session is not None, "initialize() comes first"  # noqa: S101
-        body = request_data.json_payload if request_data else None
+        # As a payload, so that aiohttp need not find out how to send it, nor its type.
+        text = json.dumps(request_data.parameters if request_data else {})
+        body = aiohttp.BytesPayload(text.encode(), content_type="application/json")
         proxy = self._proxy if self._proxy and self._proxy.startswith("http") else None
         try:
             async with self._session.request(
-                method, url, data=body, headers=JSON, proxy=proxy, allow_redirects=False
+                method, url, data=body, proxy=proxy, allow_redirects=False
             ) as response:
                 return _understood(response.status, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
