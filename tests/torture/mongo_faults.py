@@ -28,8 +28,8 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 SHORT = {"update": "concern", "find": "close", "insert": "91", "getMore": "10107"}
 """The fault of the short form."""
-FOR_GOOD = 0.1
-"""How often a fault stays until the pass has ended."""
+FOR_GOOD = 10
+"""In one round of so many a fault stays until the pass has ended."""
 
 
 def failing_command(
@@ -43,8 +43,8 @@ def failing_command(
     ground.fresh()
     version = ground.run("--version").out.strip()
     faults = list(FAULTS) * rounds or [SHORT[command]]
-    for fault in faults:
-        for_good = rounds and ground.chance.random() < FOR_GOOD
+    for number, fault in enumerate(faults):
+        for_good = number // len(FAULTS) % FOR_GOOD == 1
         mode: Any = "alwaysOn" if for_good else {"times": ground.chance.randint(1, 3)}
         data = {**FAULTS[fault], "failCommands": [command], "appName": version}
         _one(ground, report, users, mode, data)
