@@ -17,6 +17,7 @@ import typer
 from ozh_notify import __version__
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.common import Common
+from ozh_notify.cli.loading import loading
 from ozh_notify.cli.loop import wait_for
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
@@ -150,6 +151,7 @@ def parse_at(text: str, campaign: Campaign) -> datetime:
 def _pass(campaign: type[Campaign], asked: Asked) -> int:
     started_at, redact = datetime.now(timezone.utc), Redactor()
     try:
+        _load()
         needs_token = not asked.options.dry_run
         settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
         work = _run if asked.test_to is None else _trial
@@ -167,6 +169,12 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
 
         report_failure(campaign, asked.options, asked.common.env_file, result)
     return result.exit_code
+
+
+def _load() -> None:
+    """All of a pass at once; later imports find it."""
+    with loading():
+        from ozh_notify import report, run, sender, settings, store, watch  # noqa: F401, PLC0415
 
 
 def _other(error: BaseException, redact: Redactor) -> OzhError:
