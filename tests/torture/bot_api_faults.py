@@ -86,7 +86,10 @@ def broken_transport(ground: Ground, report: Report, rounds: int, users: int) ->
         states = judge(report, list(ground.users.find()), ground.messages(), "discount", eligible)
         in_doubt = states["unknown"]
         report.unknown += in_doubt
-        faults = sum(_faulty(ground.api.control.requests(), users, states["sent"]))
+        requests = ground.api.control.requests()
+        tries = requests["by_method"]["sendMessage"]
+        report.expect(tries == users, f"{tries} requests for {users}, all of them ambiguous")
+        faults = sum(_faulty(requests, users, states["sent"]))
         report.expect(
             in_doubt + states["sent"] == users, f"neither unknown nor delivered: {states}"
         )

@@ -14,6 +14,8 @@ from tests.torture.report import Report
 
 SAFE_TO_REPEAT = 75
 STOP_LIMIT = 10.0
+HUNG = 3
+"""Requests in flight that Telegram leaves without an answer."""
 RATE = 100
 
 
@@ -44,11 +46,17 @@ def kill_nine(ground: Ground, report: Report, rounds: int, users: int) -> None:
 def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> None:
     """SIGTERM and SIGINT in turn, at a random moment: 75 within 10 s, nothing left in doubt.
 
-    A moment after the last message is none: there the pass has run to its end, and says 0.
+    A moment after the last message is none: there the pass has run to its end, and says 0. In
+    some rounds Telegram does not answer a few of what is in flight: those are in doubt, and not
+    waited for.
     """
     for number in range(rounds):
         people, eligible = _crowd(users)
         ground.fresh(people)
+        hung = HUNG if number % 5 == 4 else 0
+        skip = ground.chance.randrange(users // 2)
+        rule = {"do": "hang_after", "seconds": 2 * STOP_LIMIT, "skip": skip, "times": hung}
+        ground.api.control.rules([rule] if hung else [])
         running = ground.start("discount", "--rate", str(RATE), "--json")
         running.handles(signal.SIGTERM)
         ground.await_moment(running, users)
@@ -60,12 +68,12 @@ def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> Non
         documents = list(ground.users.find())
         states = judge(report, documents, ground.messages(), "discount", eligible, ended=False)
         doubt = states["sending"] + states["unknown"]
-        report.unknown += doubt
         right = SAFE_TO_REPEAT if states["sent"] < len(eligible) else ended.code
         report.expect(ended.code == right, f"exit {ended.code}: {ended.err}")
         report.expect(ended.code in (0, SAFE_TO_REPEAT), f"exit {ended.code}: {ended.err}")
-        report.expect(not doubt, f"{doubt} in doubt after a signal: {ended.out} {ended.err}")
+        report.expect(doubt <= hung, f"{doubt} in doubt after a signal: {ended.out} {ended.err}")
         _expect_honest(report, ended, states["sent"])
+        ground.api.control.rules([])
         settle(ground, report, eligible)
         report.rounds += 1
         report.tried += len(eligible)
