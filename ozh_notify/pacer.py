@@ -11,6 +11,9 @@ from ozh_notify.clock import Clock
 WINDOW = 0.01
 """Seconds over which the rate is held: a short window is steady pacing, a long one bursts."""
 
+LATENESS = 1.2
+"""Messages that may be owed: a fifth of one for timers that fire late, or that time is lost."""
+
 
 class Pacer:
     """Holds ``rate`` messages per second; ``budget`` is in seconds of waiting for 429s."""
@@ -47,5 +50,5 @@ class Pacer:
 
 
 def _limiter(rate: float) -> AsyncLimiter:
-    at_once = max(1.0, rate * WINDOW)
+    at_once = max(LATENESS, rate * WINDOW)
     return AsyncLimiter(at_once, at_once / rate)
