@@ -12,7 +12,6 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -125,17 +124,19 @@ def _table(title: str, caption: str) -> Table:
 async def show_progress(running: Pass) -> None:
     """Done, total, rate and time left, on a terminal's stderr; until cancelled."""
     console = Console(stderr=True)
-    columns = (
-        TextColumn(running.campaign.name),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f}/s", justify="right"),
-        TimeRemainingColumn(),
-    )
     # FORCE_COLOR makes any stream a terminal to rich.
     if not (console.is_terminal and sys.stderr.isatty()):
         return
-    with Progress(*columns, console=console, transient=True, disable=False) as progress:
+    from rich import progress as rich  # noqa: PLC0415 - cron has no use for it
+
+    columns = (
+        rich.TextColumn(running.campaign.name),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[rate]:.1f}/s", justify="right"),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=console, transient=True, disable=False) as progress:
         # rich's own speed is None at first, which no format can show.
         task = progress.add_task("pass", total=None, rate=0.0)
         while True:

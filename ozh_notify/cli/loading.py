@@ -1,4 +1,4 @@
-"""How a pass loads what it needs: undisturbed, and without a look at what lies around."""
+"""How modules are loaded: undisturbed, and without a look for garbage."""
 
 from __future__ import annotations
 
