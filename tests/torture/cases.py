@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -75,5 +76,7 @@ def run(
         case.work(place, report, amount[0] if rounds is None else rounds, amount[1])
     except Skipped as reason:
         report.skipped = str(reason)
+    except Exception:
+        report.breaches.append(f"the case itself failed: {traceback.format_exc()}")
     report.seconds = time.monotonic() - report.began
     return report

@@ -59,7 +59,10 @@ def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> Non
         ground.api.control.rules([rule] if hung else [])
         running = ground.start("discount", "--rate", str(RATE), "--json")
         running.handles(signal.SIGTERM)
-        ground.await_moment(running, users)
+        if hung:
+            ground.await_messages(skip + hung, running)
+        else:
+            ground.await_moment(running, users * 3 // 4)
         at = running.signal((signal.SIGTERM, signal.SIGINT)[number % 2])
         ended = running.wait()
         took = time.monotonic() - at

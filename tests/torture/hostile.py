@@ -103,7 +103,8 @@ def _compare(report: Report, who: str, verdict: bool | None, mine: Any) -> None:
 def _look(report: Report, key: str, was: Any, now_is: Any, message: Any, flag: str) -> None:
     """A message that arrived: its text, the state beside it, and all else as it was."""
     slot = eligibility.at(now_is, f"ozh_notify.{key}")
-    true = slot["state"] == "sent" and slot["message_id"] == message["message_id"]
+    true = eligibility.at(slot, "state") == "sent"
+    true = true and eligibility.at(slot, "message_id") == message["message_id"]
     if key == "discount":
         true = true and eligibility.at(now_is, flag) is True
     report.expect(true, f"{key} {message['chat_id']}: the state lies: {slot}")
@@ -116,9 +117,9 @@ def _look(report: Report, key: str, was: Any, now_is: Any, message: Any, flag: s
 def _rest(user: dict[str, Any], key: str, flag: str) -> bytes:
     """A document without what the program may write."""
     rest = copy.deepcopy(user)
-    root = rest.get("ozh_notify") or {}
-    root.pop(key, None)
-    rest.pop("ozh_notify", None)
+    root = rest.pop("ozh_notify", None) or {}
+    if isinstance(root, dict):
+        root.pop(key, None)
     if key == "discount":
         *holder, name = flag.split(".")
         (eligibility.at(rest, holder[0]) if holder else rest).pop(name, None)
