@@ -41,6 +41,10 @@ RECORD_AT_MOST = 500
 """Outcomes in one bulk write."""
 RECORD_SECONDS = 0.05
 """How long outcomes gather where the rate is high: one write for many costs a fraction."""
+UNRECORDED_SECONDS = 0.25
+FEWEST_UNRECORDED = 10
+"""Nobody is sent to while more outcomes than are sent in this time, and these, wait for their
+write: where the database is slow, what a crash leaves in doubt is still little."""
 HIGH_RATE = 100.0
 PATIENCE = 4.0
 """Seconds a signal leaves to what is in flight; then its outcome is unknown."""
@@ -190,7 +194,7 @@ class Delivery:
     async def _dispatch(self) -> None:
         """Start sends at the pacer's rate; a cancellation never loses a claimed user."""
         while not (self._all_claimed and not self._ready and not self._in_flight):
-            if self._ready and len(self._in_flight) < self._room():
+            if self._ready and len(self._in_flight) < self._room() and not self._recorder_lags():
                 await self.job.pacer.turn()
                 if self._ready and self._may_send(self._ready[0]):
                     task = asyncio.create_task(self._send(self._ready.popleft()))
@@ -208,6 +212,11 @@ class Delivery:
             return 1
         wanted = math.ceil(2 * self.job.pacer.rate * self._latency)
         return max(MIN_IN_FLIGHT, min(MAX_IN_FLIGHT, wanted))
+
+    def _recorder_lags(self) -> bool:
+        """Whether more outcomes wait to be written than may be in doubt."""
+        at_most = max(FEWEST_UNRECORDED, self.job.pacer.rate * UNRECORDED_SECONDS)
+        return len(self._outcomes) > min(RECORD_AT_MOST, at_most)
 
     def _may_send(self, who: Recipient) -> bool:
         """Look again at what may have changed while the user waited for a turn."""
@@ -302,6 +311,7 @@ class Delivery:
             batch = [
                 self._outcomes.popleft() for _ in range(min(RECORD_AT_MOST, len(self._outcomes)))
             ]
+            self._wake.set()
             try:
                 lost = await self.job.store.confirm(batch)
             except OzhError as error:

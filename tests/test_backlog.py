@@ -1,0 +1,99 @@
+"""What a slow database leaves in doubt, and what many ids take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from ozh_notify.audience import Query
+from ozh_notify.breaker import Breaker
+from ozh_notify.campaigns.discount import Discount
+from ozh_notify.candidates import Candidate, Candidates
+from ozh_notify.clock import Clock
+from ozh_notify.delivery import MAX_IN_FLIGHT, RECORD_AT_MOST, Delivery, Job
+from ozh_notify.ledger import Outcome, Record, State
+from ozh_notify.message import Composer, Message
+from ozh_notify.pacer import Pacer
+from ozh_notify.recipient import Recipient
+from ozh_notify.settings import load
+from ozh_notify.stop import Stop
+
+
+class Slow:
+    """Claims and sends at once, but takes its time to record; remembers the most in doubt."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.sent = self.recorded = self.in_doubt = 0
+
+    async def claim(
+        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
+    ) -> list[Recipient]:
+        """All of them."""
+        return [
+            Recipient(c.id, 1, "", "", claim_id, query.now, Clock().monotonic(), 1, False)
+            for c in batch
+        ]
+
+    async def send(self, chat_id: int, message: Message) -> Outcome:
+        """Delivered."""
+        self.sent += 1
+        self.in_doubt = max(self.in_doubt, self.sent - self.recorded)
+        return Outcome(State.SENT, self.sent)
+
+    async def confirm(self, records: Sequence[Record]) -> list[Record]:
+        """Written, in the end."""
+        await asyncio.sleep(self.seconds)
+        self.recorded += len(records)
+        return []
+
+
+@pytest.mark.parametrize(
+    ("rate", "users", "seconds", "at_most"),
+    [(100, 150, 1.0, 60), (100_000, 4000, 0.3, 2 * RECORD_AT_MOST + MAX_IN_FLIGHT)],
+)
+async def test_sending_waits_for_a_recorder_that_lags(
+    rate: int, users: int, seconds: float, at_most: int
+) -> None:
+    """However slow the database, what is sent and not recorded is half a second's work."""
+    campaign = Discount(load(None, {"MONGO_URI": "mongodb://h/d"})[0])
+    slow, stop = Slow(seconds), Stop()
+    found = Candidates(10_000)
+    for number in range(users):
+        found.add(Candidate(number, False))
+    job = Job(
+        campaign=campaign,
+        query=Query(campaign, datetime.now(timezone.utc)),
+        run="run",
+        composer=Composer(campaign),
+        store=slow,
+        sender=slow,
+        pacer=Pacer(rate, 0, Clock()),
+        breaker=Breaker(""),
+        stop=stop,
+        clock=Clock(),
+    )
+    tally = await Delivery(job).run(found)
+    assert (tally.sent, slow.recorded, stop.reason) == (found.valid, found.valid, None)
+    assert slow.in_doubt <= at_most
+
+
+@pytest.mark.parametrize(
+    "ids", [[ObjectId() for _ in range(50)], list(range(50)), [ObjectId(), 5, "x", ObjectId()], []]
+)
+def test_ids_of_any_type_are_kept_in_their_order(ids: list[Any]) -> None:
+    """ObjectIds, which are packed, and whatever else a collection may use, also mixed."""
+    found = Candidates(1000)
+    for number, one in enumerate(ids):
+        found.add(Candidate(one, number % 2 == 0))
+    assert list(found) == [Candidate(one, n % 2 == 0) for n, one in enumerate(ids)]
+    assert [type(c.id) for c in found] == [type(one) for one in ids]
+    found.own_share_first(1, 3)
+    assert sorted(map(repr, found)) == sorted(
+        repr(Candidate(one, n % 2 == 0)) for n, one in enumerate(ids)
+    )
