@@ -15,11 +15,43 @@ class Candidate(NamedTuple):
     tried: bool
 
 
+class Ids:
+    """Ids in order; an ObjectId, as long as all are, takes 12 bytes here and 96 as an object."""
+
+    def __init__(self) -> None:
+        self._packed, self._kind = bytearray(), bytes
+        self._objects: list[Any] | None = None
+
+    def append(self, value: Any) -> None:
+        """One more id."""
+        if self._objects is None and type(value).__name__ == "ObjectId":
+            self._packed += value.binary
+            self._kind = type(value)
+            return
+        if self._objects is None:
+            self._objects = list(self)
+            self._packed = bytearray()
+        self._objects.append(value)
+
+    def __len__(self) -> int:
+        return len(self._packed) // 12 if self._objects is None else len(self._objects)
+
+    def __getitem__(self, number: int) -> Any:
+        if self._objects is not None:
+            return self._objects[number]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return self._kind(bytes(self._packed[12 * number : 12 * number + 12]))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[number] for number in range(len(self)))
+
+
 class Candidates:
     """Ids in the order they are to be claimed, at most ``keep`` of them."""
 
     def __init__(self, keep: int) -> None:
-        self._ids: list[Any] = []
+        self._ids = Ids()
         self._tried = bytearray()
         self._keep = keep
         self.found = 0
@@ -55,7 +87,10 @@ class Candidates:
         order = sorted(
             range(len(self._ids)), key=lambda n: (shard_of(self._ids[n], count) - index) % count
         )
-        self._ids = [self._ids[n] for n in order]
+        ids = Ids()
+        for n in order:
+            ids.append(self._ids[n])
+        self._ids = ids
         self._tried = bytearray(self._tried[n] for n in order)
 
 
