@@ -37,14 +37,14 @@ BATCH_SECONDS = 0.2
 LARGEST_BATCH = 100
 MAX_IN_FLIGHT = 256
 MIN_IN_FLIGHT = 4
-RECORD_AT_MOST = 500
-"""Outcomes in one bulk write."""
+RECORD_AT_MOST = 200
+"""Outcomes in one bulk write: a server that writes one after the other lets claims in between."""
 RECORD_SECONDS = 0.05
 """How long outcomes gather where the rate is high: one write for many costs a fraction."""
 UNRECORDED_SECONDS = 0.25
-FEWEST_UNRECORDED = 10
-"""Nobody is sent to while more outcomes than are sent in this time, and these, wait for their
-write: where the database is slow, what a crash leaves in doubt is still little."""
+FEWEST_UNRECORDED, MOST_UNRECORDED = 10, 500
+"""Nobody is sent to while more outcomes wait for their write than are sent in this time, within
+these bounds: where the database is slow, what a crash leaves in doubt is still little."""
 HIGH_RATE = 100.0
 PATIENCE = 4.0
 """Seconds a signal leaves to what is in flight; then its outcome is unknown."""
@@ -216,7 +216,7 @@ class Delivery:
     def _recorder_lags(self) -> bool:
         """Whether more outcomes wait to be written than may be in doubt."""
         at_most = max(FEWEST_UNRECORDED, self.job.pacer.rate * UNRECORDED_SECONDS)
-        return len(self._outcomes) > min(RECORD_AT_MOST, at_most)
+        return len(self._outcomes) > min(MOST_UNRECORDED, at_most)
 
     def _may_send(self, who: Recipient) -> bool:
         """Look again at what may have changed while the user waited for a turn."""
@@ -306,7 +306,8 @@ class Delivery:
                 self._to_record.clear()
                 await self._to_record.wait()
                 continue
-            if self.job.pacer.rate >= HIGH_RATE and not self._all_settled:
+            few = len(self._outcomes) < RECORD_AT_MOST and self.job.pacer.rate >= HIGH_RATE
+            if few and not self._all_settled:
                 await asyncio.sleep(RECORD_SECONDS)
             batch = [
                 self._outcomes.popleft() for _ in range(min(RECORD_AT_MOST, len(self._outcomes)))
