@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from typing import Any
 
 from benchmarks import crowd
 from benchmarks.figure import Amounts, Figure, median, ratio
@@ -36,7 +35,7 @@ def scan(ground: Ground, amounts: Amounts) -> list[Figure]:
         {"registered_at": {"$gte": recent}, "daily_bonus_claimed_today": False, "ozh_notify": None},
         {"$set": {"daily_bonus_claimed_today": True}},
     )
-    figures.append(_empty_pass(ground, count, amounts.of(15, 3)))
+    figures.append(_empty_pass(ground, count, amounts.of(5, 3)))
     for name in ("large", "small"):
         ground.client.drop_database(f"bench_{name}")
     return figures
@@ -44,9 +43,15 @@ def scan(ground: Ground, amounts: Amounts) -> list[Figure]:
 
 WHY = "needs mongod or secantusd-rs: the other server's `keysExamined` is not the truth"
 
+SCANS = (
+    "secantusd-rs explains what MongoDB would do, but itself reads the whole collection for any "
+    "filter with more than equalities and one range. Its explain of the empty scan"
+)
 
-def _keys(ground: Ground, count: int) -> Figure:
-    found: dict[str, dict[str, Any]] = {}
+
+def _explained(ground: Ground) -> dict[str, dict[str, int]]:
+    """What the server says each campaign's scan examines and returns."""
+    found: dict[str, dict[str, int]] = {}
     for name, kind in registry().items():
         campaign = kind(ground.settings("large"))
         explained = ground.client["bench_large"].command(
@@ -60,9 +65,17 @@ def _keys(ground: Ground, count: int) -> Figure:
             }
         )
         stats = explained["executionStats"]
-        found[name] = {key: stats[key] for key in ("nReturned", "totalKeysExamined")}
-        found[name]["docs"] = stats["totalDocsExamined"]
-    ratios = {n: f["totalKeysExamined"] / max(1, f["nReturned"]) for n, f in found.items()}
+        found[name] = {
+            "users": stats["nReturned"],
+            "keys": stats["totalKeysExamined"],
+            "documents": stats["totalDocsExamined"],
+        }
+    return found
+
+
+def _keys(ground: Ground, count: int) -> Figure:
+    found = _explained(ground)
+    ratios = {name: f["keys"] / max(1, f["users"]) for name, f in found.items()}
     return Figure(
         "P4",
         f"keys examined / users eligible, {count:,} users, a fifth unreachable, three tenths "
@@ -70,12 +83,15 @@ def _keys(ground: Ground, count: int) -> Figure:
         "≤ 1.05",
         "; ".join(f"{name} {value:.3f}" for name, value in ratios.items()),
         all(0 < value <= 1.05 for value in ratios.values()),
-        "; ".join(
-            f"{n}: {f['totalKeysExamined']:,} keys, {f['docs']:,} documents, "
-            f"{f['nReturned']:,} users"
-            for n, f in found.items()
-        ),
+        "by the server's explain: " + _words(found),
         found,
+    )
+
+
+def _words(found: dict[str, dict[str, int]]) -> str:
+    return "; ".join(
+        f"{name}: " + ", ".join(f"{many:,} {what}" for what, many in f.items())
+        for name, f in found.items()
     )
 
 
@@ -88,16 +104,21 @@ def _empty_pass(ground: Ground, count: int, times: int) -> Figure:
                 assert ran.json()["eligible"] == 0, ran.out  # noqa: S101
                 taken.setdefault(campaign, {}).setdefault(size, []).append(ran.seconds)
     ratios = {name: ratio(both["large"], both["small"]) for name, both in taken.items()}
+    reached = all(value <= 1.1 for value in ratios.values())
+    seconds = "; ".join(
+        f"{name}: {median(both['large']):.3f} s against {median(both['small']):.3f} s"
+        for name, both in taken.items()
+    )
+    held_back = ""
+    if not reached and ground.kind == "secantusd-rs":
+        held_back = f". {SCANS}: {_words(_explained(ground))}"
     return Figure(
         "P5",
         f"an empty pass at {count:,} users against one at 1,000",
         "≤ 1.1×",
         "; ".join(f"{name} {value:.2f}×" for name, value in ratios.items()),
-        all(value <= 1.1 for value in ratios.values()),
-        "; ".join(
-            f"{name}: {median(both['large']):.3f} s against {median(both['small']):.3f} s"
-            for name, both in taken.items()
-        ),
+        reached,
+        seconds + held_back,
         taken,
     )
 
