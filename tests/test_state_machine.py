@@ -7,12 +7,10 @@ each step; after each, the database must say the same.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -24,25 +22,26 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from pymongo.collection import Collection
 
 from ozh_notify.audience import Query
-from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.candidates import Candidate
 from ozh_notify.delivery import WAKE_MARGIN
 from ozh_notify.ledger import Outcome, Record, State
-from ozh_notify.recipient import Recipient
-from ozh_notify.reconcile import Action, Book, Entry, Listed, Narrowing
-from ozh_notify.settings import SEND_LIMIT, load
+from ozh_notify.reconcile import Action, Entry, Listed, Narrowing
+from ozh_notify.settings import SEND_LIMIT
+from tests.model import (
+    FAR,
+    LEASE,
+    START,
+    Held,
+    Runner,
+    Slot,
+    Users,
+    World,
+    end_of_period,
+    period_of,
+)
 
-T = TypeVar("T")
-Users = Collection[dict[str, Any]]
-
-UTC = timezone.utc
-MOSCOW = timedelta(hours=3)
-START = datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
-FAR = datetime(9999, 12, 31, tzinfo=UTC)
-LEASE = timedelta(seconds=140, minutes=10)
 PEOPLE = range(3)
 KEYS = ("discount", "daily_bonus")
 WAYS = st.sampled_from(["sent"] * 3 + ["cut"] * 3 + ["unknown", "retry", "unreachable", "rejected"])
@@ -53,77 +52,6 @@ MOVES = [
 ]
 """The likelier ones more often."""
 SURELY_NOT = {None, "retry", "unreachable", "rejected"}
-
-
-@dataclass
-class Slot:
-    """What the database must say about one campaign and user."""
-
-    state: str | None = None
-    hold: datetime | None = None
-    claim: str | None = None
-    run: str | None = None
-    at: datetime | None = None
-    message_id: int | None = None
-    claimed_at: datetime = START
-
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        """What tells one delivery of a user from the next."""
-        return self.state, self.claim, self.run, self.at
-
-
-@dataclass
-class Held:
-    """A user in the hand of a pass; the outcome is None until it has sent or given back."""
-
-    key: str
-    who: Recipient
-    outcome: Outcome | None = None
-
-
-@dataclass
-class Runner:
-    """A pass: its clock, what it holds, and how often it has begun again after a crash."""
-
-    name: str
-    ahead: timedelta = timedelta()
-    hand: list[Held] = field(default_factory=list)
-    claims: int = 0
-
-
-class World:
-    """The servers' side of it, shared by all walks."""
-
-    def __init__(self, users: Users, environment: dict[str, str]) -> None:
-        variables = {**environment, "OZH_TIMEZONE": "Europe/Moscow", "OZH_DAILY_BONUS_DAYS": "3650"}
-        self.users, self.loop = users, asyncio.new_event_loop()
-        loaded, _ = load(None, variables)
-        campaigns: list[Campaign] = [c(loaded) for c in registry().values()]
-        self.books = {c.key: Book(loaded, c) for c in campaigns}
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await it."""
-        return self.loop.run_until_complete(work)
-
-    def close(self) -> None:
-        """Close all connections."""
-        for book in self.books.values():
-            self.run(book.close())
-        self.loop.close()
-
-
-def period_of(key: str, moment: datetime) -> object:
-    """The period a moment belongs to: the day in Moscow, or all time."""
-    return (moment + MOSCOW).date() if key == "daily_bonus" else None
-
-
-def end_of_period(key: str, moment: datetime) -> datetime:
-    """The midnight in Moscow that ends the day, or the end of all days."""
-    if key == "discount":
-        return FAR
-    midnight = (moment + MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=1) - MOSCOW
 
 
 class Walk(RuleBasedStateMachine):
@@ -319,26 +247,53 @@ class Walk(RuleBasedStateMachine):
                     assert not self.got[key, n, period_of(key, slot.claimed_at)]
 
     def teardown(self) -> None:
+        """Every walk ends with what a random one seldom comes to."""
+        self.passes += [Runner("over midnight"), Runner("last")]
+        self._over_midnight(2)
+        self._resend(3)
+        self._come_back_to_life()
+
+    def _over_midnight(self, p: int) -> None:
+        """A pass sends before midnight and records after it."""
+        for key in KEYS:
+            self._claim(self.passes[p], self.now, key, set(PEOPLE), again=False)
+        self._send_all(p)
+        self.now = end_of_period("daily_bonus", self.now) + timedelta(minutes=1)
+        self._confirm_all(p)
+
+    def _resend(self, p: int) -> None:
         """Nobody is lost: a person resends what is in doubt, and one more pass takes them all.
 
-        Then the first two come back to life, with whatever they still had in hand.
+        Another decision on the same list comes too late.
         """
-        self.passes.append(Runner("last"))
         self.now += LEASE + timedelta(minutes=5)
         for key in KEYS:
-            self.sweep(2, key)
+            self.sweep(p, key)
             assert not [s for s in self._of(key) if s.state == "sending"]
             self._look(key, Listed.UNKNOWN)
             self._settle(key, Action.RESEND)
-            self._claim(self.passes[2], self.now, key, set(PEOPLE), again=False)
+            self._claim(self.passes[p], self.now, key, set(PEOPLE), again=False)
             assert not [s for s in self._of(key) if s.state in ("retry", "unknown", None)]
-        for p in (2, 0, 1):
-            for held in self._waiting(p):
-                held.outcome = self._sent(held, "sent", self.now + self.passes[p].ahead)
-            while self._done(p):
-                self._confirm(p, twice=True)
+            self._settle(key, Action.MARK_SENT)
+        self._send_all(p)
+        self._confirm_all(p)
+
+    def _come_back_to_life(self) -> None:
+        """The first two, with whatever they still had in hand."""
+        for p in (0, 1):
+            self._send_all(p)
+            self._confirm_all(p)
         self.nobody_twice()
         self.no_state_lies()
+
+    def _send_all(self, p: int) -> None:
+        for held in self._waiting(p):
+            held.outcome = self._sent(held, "sent", self.now + self.passes[p].ahead)
+
+    def _confirm_all(self, p: int) -> None:
+        while self._done(p):
+            self._confirm(p, twice=True)
+            self.no_state_lies()
 
     def _waiting(self, p: int) -> list[Held]:
         return [held for held in self.passes[p].hand if held.outcome is None]
