@@ -1,4 +1,4 @@
-"""What a walk through the states of a delivery keeps in mind: a model, and the servers beside it."""
+"""What a walk through a delivery's states keeps in mind: a model, and the servers beside it."""
 
 from __future__ import annotations
 
