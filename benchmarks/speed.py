@@ -49,7 +49,7 @@ def paced(ground: Ground, amounts: Amounts) -> list[Figure]:
 
 def unpaced(ground: Ground, amounts: Amounts) -> list[Figure]:
     """P2, P3, P9: everybody in turn, several times over."""
-    count, rounds = amounts.of(10_000, 2_000), amounts.of(5, 2)
+    count, rounds = amounts.of(20_000, 2_000), amounts.of(5, 2)
     rate: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
     whole: dict[str, list[float]] = {}

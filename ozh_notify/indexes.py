@@ -67,24 +67,25 @@ class Standing:
         }
 
 
-def claim_index(campaign: Campaign) -> Index:
-    """The index of the few who have a claim: those in `sending` and `unknown`.
+def state_index(campaign: Campaign) -> Index:
+    """The index of everybody who has a delivery, by state (``docs/decisions/0008``).
 
-    Keyed by what tells the lapsed ones from the rest: a sweep reads 20 keys for 20 lapsed
-    claims beside 1,000 `unknown`, where the claim itself as key made it read 1,040.
+    `hold_until` after the state tells lapsed claims from the rest: a sweep reads 20 keys for 20 of
+    them beside 1,000 in doubt. With the run and its moment all that `status` counts is in the keys.
     """
     slot = campaign.slot
     return Index(
-        f"ozh_{campaign.key}_claim",
-        ((f"{slot}.state", 1), (f"{slot}.hold_until", 1)),
-        f"sweep and reconcile of {campaign.name}: finds lapsed claims and unknown outcomes",
-        {f"{slot}.claim": {"$exists": True}},
+        f"ozh_{campaign.key}_state",
+        tuple((f"{slot}.{field}", 1) for field in ("state", "hold_until", "run", "at")),
+        f"sweep, reconcile and status of {campaign.name}: lapsed claims, unknown outcomes, "
+        "users by state and run",
+        {f"{slot}.state": {"$exists": True}},
     )
 
 
 def recommended(campaigns: Iterable[Campaign]) -> list[Index]:
     """The indexes of these campaigns, two of each."""
-    return [index for c in campaigns for index in (c.index(), claim_index(c))]
+    return [index for c in campaigns for index in (c.index(), state_index(c))]
 
 
 def existing(description: Mapping[str, Any], sizes: Mapping[str, int]) -> Existing:

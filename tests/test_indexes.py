@@ -20,7 +20,7 @@ from tests.test_cli import on_a_terminal
 
 Users = Collection[dict[str, Any]]
 
-NAMES = ["ozh_discount", "ozh_discount_claim", "ozh_daily_bonus", "ozh_daily_bonus_claim"]
+NAMES = ["ozh_discount", "ozh_discount_state", "ozh_daily_bonus", "ozh_daily_bonus_state"]
 
 
 def listed(tmp_path: Path, **variables: str) -> list[Index]:
@@ -68,7 +68,7 @@ def test_creating_says_how_far_it_is_on_stderr(ozh: Ozh, users: Users) -> None:
     assert f"created: {', '.join(NAMES)}" in made.out
     _, narrow = on_a_terminal(ozh, "indexes", COLUMNS="80", NO_COLOR="1")
     assert max(len(row) for row in narrow.splitlines() if row.startswith("│")) <= 80
-    assert "ozh_daily_bonus_claim" in narrow
+    assert "ozh_daily_bonus_state" in narrow
 
 
 def test_an_equal_index_under_another_name_counts_and_none_is_dropped(
@@ -82,7 +82,7 @@ def test_an_equal_index_under_another_name_counts_and_none_is_dropped(
     users.create_index([("balance", 1)], name="ozh_daily_bonus")
     before = users.index_information()
     made = ozh("indexes", "--create", "--json").json()
-    assert made["created"] == ["ozh_discount_claim", "ozh_daily_bonus_2", "ozh_daily_bonus_claim"]
+    assert made["created"] == ["ozh_discount_state", "ozh_daily_bonus_2", "ozh_daily_bonus_state"]
     after = users.index_information()
     assert [one["as"] for one in made["indexes"]][:1] == ["mine"]
     assert {name: after[name] for name in before} == before
@@ -154,8 +154,8 @@ def test_a_refusal_of_the_server_is_said_in_words(
     finally:
         mongo_client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert result.code == 78, result.err
-    assert "creating ozh_discount_claim ... failed" in result.err
-    assert "MongoDB refused to create the index ozh_discount_claim" in result.err
+    assert "creating ozh_discount_state ... failed" in result.err
+    assert "MongoDB refused to create the index ozh_discount_state" in result.err
     assert "Traceback" not in result.err
     assert set(users.index_information()) == {"_id_", "ozh_discount"}
 
