@@ -189,7 +189,7 @@ async def test_a_claim_and_its_read_back_read_the_batch_alone(
 async def test_what_status_counts_for_a_morning_is_counted_by_indexes(
     campaign: Campaign, users: Users
 ) -> None:
-    """Due now by the campaign's index; users by state and run, lapsed, the oldest by the states'."""
+    """Due now by the campaign's index; the rest, with its history, by the states'."""
     with heard("aggregate", "find") as asked:
         async with Records(campaign.settings) as records:
             await records.status(campaign, now())
