@@ -323,7 +323,8 @@ def load(
         env_file, environ, needs_token=needs_token, declared=declared, options=options
     )
     if problems:
-        raise ConfigError(_listed(problems))
+        # A mistyped variable may be why another one is missing.
+        raise ConfigError(_listed([*problems, *warnings]))
     return settings, warnings
 
 

@@ -280,6 +280,15 @@ def test_a_closed_terminal_ends_the_served_demo(place: Place) -> None:
     assert (ended(process, 20).code, place.left_behind()) == (0, [])
 
 
+def test_a_killed_demo_takes_its_servers_along(place: Place) -> None:
+    """Nobody is left to end them, so each of them looks whether it is still needed."""
+    process = place.start("--serve", "--users", "16")
+    served(place, process)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not place.processes(), f"no process, but {place.processes()}", 10)
+
+
 def test_a_seed_makes_the_users_repeatable() -> None:
     """The same seed makes the same users, another one makes others."""
     moment = now()

@@ -210,6 +210,14 @@ def test_problems_of_several_variables_together_are_reported_with_the_others(
     assert "JOB_COMPLETION_INDEX: expected a number below OZH_SHARDS" in text
 
 
+def test_a_mistyped_variable_is_named_beside_what_it_leaves_missing(no_file: Path) -> None:
+    """It is most likely the reason."""
+    environ = {**NEEDED, "OZH_DISCOUNT_BUTTON": "x", "OZH_DISCOUNT_BUTON_TEXT": "Да"}
+    text = problems(no_file, environ)
+    assert "OZH_DISCOUNT_BUTTON_TEXT is missing" in text
+    assert "OZH_DISCOUNT_BUTON_TEXT is no variable of ozh-notify: did you mean OZH_DISC" in text
+
+
 @pytest.mark.parametrize("blank", ["", "  ", "''", ' " " '])
 def test_an_empty_value_counts_as_unset(blank: str, no_file: Path) -> None:
     """A manifest may leave a variable empty."""

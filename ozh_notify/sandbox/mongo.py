@@ -71,11 +71,31 @@ def run(
                 env={**os.environ, "TMPDIR": folder},
                 start_new_session=True,
             ) as process,
+            _ended_with_this_process(process, folder),
         ):
             _await(process, port, Path(folder, "log"))
             yield MongoServer(f"mongodb://127.0.0.1:{port}/?directConnection=true", kind, process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ended_with_this_process(server: subprocess.Popen[bytes], folder: str) -> Iterator[None]:
+    """Also where this process is killed: then the shell's stdin ends."""
+    script = 'read -r _; kill "$1"; sleep 1; rm -rf "$2"'
+    with started(
+        ["/bin/sh", "-c", script, "sh", str(server.pid), folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watcher:
+        try:
+            yield
+        finally:
+            watcher.terminate()
+            if watcher.stdin:
+                watcher.stdin.close()
 
 
 def free_port() -> int:
