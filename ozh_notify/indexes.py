@@ -68,10 +68,11 @@ class Standing:
 
 
 def state_index(campaign: Campaign) -> Index:
-    """The index of everybody who has a delivery, by state (``docs/decisions/0008``).
+    """The index of everybody who has a delivery, by state.
 
     `hold_until` after the state tells lapsed claims from the rest: a sweep reads 20 keys for 20 of
-    them beside 1,000 in doubt. With the run and its moment all that `status` counts is in the keys.
+    them beside 1,000 in doubt. With the run and its moment all that `status` counts is in the keys
+    (``docs/decisions/0008-one-index-of-states.md``).
     """
     slot = campaign.slot
     return Index(
