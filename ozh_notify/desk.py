@@ -15,10 +15,10 @@ from bson import Binary, ObjectId
 from ozh_notify import indexes
 from ozh_notify.audience import Filter, merged
 from ozh_notify.campaigns import Index
+from ozh_notify.driver import SELECTION_LIMIT, connect, limited, users
 from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.indexes import Existing
 from ozh_notify.settings import Settings, database
-from ozh_notify.store import SELECTION_LIMIT, connect, limited, users
 
 Document = dict[str, Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 from ozh_notify import ledger
 from ozh_notify.audience import HOLDERS, Filter
 from ozh_notify.desk import Desk
+from ozh_notify.driver import limited
 from ozh_notify.errors import ConfigError
 from ozh_notify.recipient import MISSING, at_path
-from ozh_notify.store import limited
 
 
 class Muting(Desk):

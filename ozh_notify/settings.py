@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ozh_notify.errors import ConfigError
+from ozh_notify.values import (
+    ButtonTarget,
+    ChatNumber,
+    ClockTime,
+    CollectionName,
+    DatabaseName,
+    FieldPath,
+    Filter,
+    Flag,
+    Hours,
+    HttpUrl,
+    MongoUri,
+    Proxy,
+    Token,
+    TopLevelField,
+    Zone,
+    database_name,
+)
 
 SECRETS = ("MONGO_URI", "TELEGRAM_BOT_TOKEN", "API_KEY", "OZH_TELEGRAM_PROXY")
 """Variables that also have a ``…_FILE`` form."""
@@ -30,160 +46,19 @@ def _clean(value: str) -> str:
     return value
 
 
-def _bool(value: object) -> object:
-    if isinstance(value, str):
-        word = value.lower()
-        if word in ("true", "1", "yes", "on"):
-            return True
-        if word in ("false", "0", "no", "off"):
-            return False
-        raise ValueError("expected True or False")
-    return value
-
-
-def _path(value: str) -> str:
-    """A field path; each part as MongoDB allows it in an update."""
-    if not all(part and not part.startswith("$") and "\0" not in part for part in value.split(".")):
-        raise ValueError("expected a field path such as name or profile.name")
-    return value
-
-
-def _top_level(value: str) -> str:
-    if "." in _path(value):
-        raise ValueError("expected the name of a top-level field, without dots")
-    return value
-
-
-def _clock_time(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value)
-    if not match:
-        raise ValueError("expected a time of day such as 11:00")
-    return time(int(match[1]), int(match[2]))
-
-
-def _hours(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    start, dash, end = value.partition("-")
-    if not dash or start.strip() == end.strip():
-        raise ValueError("expected two different times of day such as 22:00-09:00")
-    return _clock_time(start.strip()), _clock_time(end.strip())
-
-
-def _zone(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("expected an IANA time zone such as Europe/Moscow") from None
-
-
-def _filter(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    from bson import json_util  # noqa: PLC0415 - only when the variable is set
-
-    try:
-        parsed = json_util.loads(value)
-    except Exception:
-        raise ValueError(
-            'expected a MongoDB filter as JSON such as {"banned": {"$ne": true}}'
-        ) from None
-    if not isinstance(parsed, dict):
-        raise ValueError('expected a JSON object such as {"banned": {"$ne": true}}')
-    return parsed
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected an address that begins with http:// or https://")
-    return value.rstrip("/")
-
-
-def _proxy(value: SecretStr) -> SecretStr:
-    try:
-        parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in ("http", "https", "socks5") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("expected an address that begins with http:// or socks5://")
-    return value
-
-
-def _mongo_uri(value: SecretStr) -> SecretStr:
-    if not re.match(r"mongodb(\+srv)?://[^/]", value.get_secret_value()):
-        raise ValueError("expected an address that begins with mongodb:// or mongodb+srv://")
-    return value
-
-
-def _token(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"\d+:[A-Za-z0-9_-]{20,}", value.get_secret_value()):
-        raise ValueError("expected a bot token as BotFather gives it: digits, a colon, letters")
-    return value
-
-
-def _button_target(value: str) -> str:
-    if re.match(r"(https?|tg)://", value):
-        return value
-    if not 1 <= len(value.encode()) <= 64:
-        raise ValueError("expected a URL, or callback data of 1 to 64 bytes")
-    return value
-
-
-def _chat(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"-?\d+", value):
-        raise ValueError("expected the number of a Telegram chat")
-    return value
-
-
-def _database_name(value: str) -> str:
-    if not re.fullmatch(r'[^/\\. "$*<>:|?\0]{1,63}', value):
-        raise ValueError("expected a database name: up to 63 characters, no blanks, dots, slashes")
-    return value
-
-
-def _collection_name(value: str) -> str:
-    if not re.fullmatch(r"(?!system\.)[^$\0.][^$\0]*", value) or ".." in value:
-        raise ValueError("expected a collection name")
-    return value
-
-
-FieldPath = Annotated[str, AfterValidator(_path)]
-TopLevelField = Annotated[str, AfterValidator(_top_level)]
-Flag = Annotated[bool, BeforeValidator(_bool)]
-ClockTime = Annotated[time, BeforeValidator(_clock_time)]
-Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
-Zone = Annotated[Any, BeforeValidator(_zone)]
-Filter = Annotated[Any, BeforeValidator(_filter)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-ButtonTarget = Annotated[str, AfterValidator(_button_target)]
-ChatNumber = Annotated[int, BeforeValidator(_chat)]
-
-
 class Settings(BaseSettings):
     """Everything this program can be told by its environment; frozen."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=False)
 
-    mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = Field(alias="MONGO_URI")
-    mongo_db_name: Annotated[str, AfterValidator(_database_name)] | None = Field(
-        None, alias="MONGO_DB_NAME"
-    )
-    token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(
-        None, alias="TELEGRAM_BOT_TOKEN"
-    )
+    mongo_uri: MongoUri = Field(alias="MONGO_URI")
+    mongo_db_name: DatabaseName | None = Field(None, alias="MONGO_DB_NAME")
+    token: Token | None = Field(None, alias="TELEGRAM_BOT_TOKEN")
     logging_enabled: Flag = Field(True, alias="LOGGING_ENABLED")
     api_url: str | None = Field(None, alias="API_URL")
     api_key: SecretStr | None = Field(None, alias="API_KEY")
 
-    users_collection: Annotated[str, AfterValidator(_collection_name)] = Field(
-        "users", alias="OZH_USERS_COLLECTION"
-    )
+    users_collection: CollectionName = Field("users", alias="OZH_USERS_COLLECTION")
     field_chat_id: FieldPath = Field("telegram_id", alias="OZH_FIELD_CHAT_ID")
     field_first_name: FieldPath = Field("first_name", alias="OZH_FIELD_FIRST_NAME")
     field_language: FieldPath = Field("language_code", alias="OZH_FIELD_LANGUAGE")
@@ -225,9 +100,7 @@ class Settings(BaseSettings):
     max_recipients: int = Field(5000, alias="OZH_MAX_RECIPIENTS", ge=0)
     flood_budget_seconds: float = Field(120, alias="OZH_FLOOD_BUDGET_SECONDS", ge=0, le=86_400)
     telegram_api_url: HttpUrl = Field("https://api.telegram.org", alias="OZH_TELEGRAM_API_URL")
-    telegram_proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = Field(
-        None, alias="OZH_TELEGRAM_PROXY"
-    )
+    telegram_proxy: Proxy | None = Field(None, alias="OZH_TELEGRAM_PROXY")
     log_format: Literal["auto", "text", "json"] = Field("auto", alias="OZH_LOG_FORMAT")
     shards: int | None = Field(None, alias="OZH_SHARDS", ge=1, le=1000)
     shard_index: int | None = Field(None, alias="JOB_COMPLETION_INDEX", ge=0)
@@ -415,7 +288,7 @@ def _together(settings: Settings) -> list[str]:
         problems.append("MONGO_DB_NAME is missing: MONGO_URI names no database either")
     elif not settings.mongo_db_name:
         try:
-            _database_name(name)
+            database_name(name)
         except ValueError as error:
             problems.append(f"MONGO_URI: {error}, after the host")
     for campaign in ("DISCOUNT", "DAILY_BONUS"):

@@ -14,9 +14,9 @@ from ozh_notify import audience
 from ozh_notify.audience import Query
 from ozh_notify.campaigns import Campaign
 from ozh_notify.desk import Desk, Document
+from ozh_notify.driver import limited
 from ozh_notify.ledger import State
 from ozh_notify.recipient import at_path, chat_id
-from ozh_notify.store import limited
 
 RUNS = 10
 """Passes listed, the latest first."""

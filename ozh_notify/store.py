@@ -1,49 +1,40 @@
-"""MongoDB: every query has a name and says why; the only module that knows the driver."""
+"""MongoDB: every query of a pass has a name and says why."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 import pymongo
-from bson.codec_options import CodecOptions, DatetimeConversion
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
-from pymongo import ReadPreference, UpdateOne, WriteConcern
-from pymongo.errors import (
-    BulkWriteError,
-    ConfigurationError,
-    ConnectionFailure,
-    ExecutionTimeout,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WriteConcernError,
-)
-from pymongo.read_concern import ReadConcern
+from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
 
-from ozh_notify import __version__, audience, ledger, recipient
+from ozh_notify import audience, ledger, recipient
 from ozh_notify.audience import Query, merged
 from ozh_notify.campaigns import Campaign
 from ozh_notify.candidates import Candidate, Candidates
-from ozh_notify.errors import ConfigError, OzhError, Unavailable
+from ozh_notify.driver import (
+    READ_LIMIT,
+    SELECTION_LIMIT,
+    Document,
+    connect,
+    failing,
+    passing,
+    translated,
+    users,
+)
+from ozh_notify.errors import OzhError
 from ozh_notify.ledger import Record
 from ozh_notify.recipient import MISSING, Recipient, at_path
-from ozh_notify.settings import Settings, database
+from ozh_notify.settings import Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Document = dict[str, Any]
 
-SELECTION_LIMIT = 5.0
-"""Seconds to find a server; a cron job must fail while somebody still looks."""
-READ_LIMIT = 60.0
-"""Seconds for one read: a scan without its index reads the whole collection."""
 WRITE_LIMIT = 4.0
 """Seconds for one try of a claim or a confirm: both fit into the 10 s after a SIGTERM."""
 SHORTEST_LIMIT = 0.5
@@ -52,17 +43,6 @@ REPEAT_FOR = 15.0
 """Seconds during which a write of unknown effect is repeated."""
 CHUNK = 1000
 """Documents taken from a cursor, or writes sent, at a time."""
-
-FORBIDDEN_CODES = frozenset({13, 18, 8000})
-"""Unauthorized, AuthenticationFailed, AtlasError (MongoDB's error_codes.yml)."""
-PASSING_CODES = frozenset(
-    {6, 7, 50, 64, 89, 91, 112, 189, 202, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436}
-)
-"""Codes after which a write may or may not have been applied: the retryable ones of the
-driver specification "Retryable Writes", MaxTimeMSExpired, WriteConcernFailed, and what stops an
-update half way: WriteConflict, Interrupted (killOp)."""
-VALIDATION_CODE = 121
-"""DocumentValidationFailure."""
 
 
 class Store:
@@ -294,99 +274,6 @@ class Store:
     def _time_for_a_try(self) -> float:
         left = self._give_up_at - time.monotonic()
         return max(SHORTEST_LIMIT, min(WRITE_LIMIT, left))
-
-
-def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
-    """A client with this program's limits.
-
-    Raises:
-        ConfigError: the driver does not accept `MONGO_URI`. Its own words are not repeated:
-            they can hold a part of the password.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            return AsyncIOMotorClient(
-                settings.mongo_uri.get_secret_value(),
-                appname=f"ozh-notify {__version__}",
-                serverSelectionTimeoutMS=int(SELECTION_LIMIT * 1000),
-                connectTimeoutMS=int(SELECTION_LIMIT * 1000),
-                timeoutMS=int(READ_LIMIT * 1000),
-                # A stream would be told of a new primary, but not after an error of a moment:
-                # then the server stays unknown for ten seconds.
-                serverMonitoringMode="poll",
-            )
-    except (ConfigurationError, ValueError, TypeError, OSError, UserWarning) as error:
-        if "DNS" in str(error) or "resolution" in str(error):
-            raise Unavailable("MONGO_URI: its host name cannot be resolved") from None
-        raise ConfigError(
-            "MONGO_URI: the MongoDB driver does not accept it: look at its host, port and options, "
-            "and percent-encode special characters of the user name and password"
-        ) from None
-
-
-def users(
-    client: AsyncIOMotorClient[Document], settings: Settings
-) -> AsyncIOMotorCollection[Document]:
-    """The users' collection: reads and writes at the primary whatever `MONGO_URI` says."""
-    codec: CodecOptions[Document] = CodecOptions(
-        tz_aware=True,
-        unicode_decode_error_handler="replace",
-        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    )
-    return client[database(settings) or ""].get_collection(
-        settings.users_collection,
-        codec_options=codec,
-        read_preference=ReadPreference.PRIMARY,
-        write_concern=WriteConcern("majority"),
-        read_concern=ReadConcern("local"),
-    )
-
-
-@contextmanager
-def failing(doing: str) -> Iterator[None]:
-    """Translate the driver's errors into this program's."""
-    try:
-        yield
-    except PyMongoError as error:
-        raise translated(error, doing) from error
-
-
-@contextmanager
-def limited(doing: str, seconds: float = READ_LIMIT) -> Iterator[None]:
-    """:func:`failing`, with a time limit of its own in seconds."""
-    with failing(doing), pymongo.timeout(seconds):
-        yield
-
-
-def passing(error: PyMongoError) -> bool:
-    """Whether the operation may or may not have been applied, and trying again can help."""
-    if isinstance(error, BulkWriteError):
-        details = error.details or {}
-        codes = [e.get("code") for e in details.get("writeErrors", ())]
-        return all(code in PASSING_CODES for code in codes)
-    if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
-        return True
-    return error.timeout or (isinstance(error, OperationFailure) and error.code in PASSING_CODES)
-
-
-def translated(error: PyMongoError, doing: str) -> OzhError:
-    """The driver's error in this program's words, most specific first; no secret in it."""
-    code = getattr(error, "code", None)
-    if isinstance(error, BulkWriteError):
-        code = next((e.get("code") for e in (error.details or {}).get("writeErrors", ())), code)
-    if code in FORBIDDEN_CODES:
-        return ConfigError(f"MongoDB does not let this account {doing}: look at MONGO_URI")
-    if code == VALIDATION_CODE:
-        return ConfigError(
-            f"the collection's validator refused to {doing}: it must allow the delivery state; "
-            "see the README, 'How your documents are written to'"
-        )
-    if isinstance(error, ServerSelectionTimeoutError) or not isinstance(error, OperationFailure):
-        return Unavailable(f"MongoDB cannot be reached to {doing} ({type(error).__name__})")
-    if passing(error):
-        return Unavailable(f"MongoDB could not {doing} in time ({type(error).__name__})")
-    return ConfigError(f"MongoDB refused to {doing}: {str(error).partition(', full error')[0]}")
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:

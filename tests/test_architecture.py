@@ -21,9 +21,9 @@ EXAMPLE = ROOT / ".env.example"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS: dict[str, tuple[str, ...]] = {
-    "motor": ("store.py", "desk.py"),
-    "pymongo": ("store.py", "desk.py", "sandbox/"),
-    "bson": ("store.py", "desk.py", "settings.py", "sandbox/"),
+    "motor": ("driver.py",),
+    "pymongo": ("driver.py", "store.py", "sandbox/"),
+    "bson": ("driver.py", "desk.py", "values.py", "sandbox/"),
     "telegram": ("sender.py", "transport.py"),
     "aiohttp": ("transport.py", "sandbox/botapi/"),
     "aiohttp_socks": ("transport.py",),
@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "jinja2": ("message.py",),
     "typer": ("cli/",),
     "rich": ("report.py", "cli/", "sandbox/"),
-    "pydantic": ("settings.py", "watch/failure.py"),
+    "pydantic": ("settings.py", "values.py", "watch/failure.py"),
     "pydantic_settings": ("settings.py",),
     "dotenv": ("settings.py",),
     "prometheus_client": ("watch/",),

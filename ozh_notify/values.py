@@ -1,0 +1,156 @@
+"""What the text of a variable may be: one text -> one value, or what was expected instead."""
+
+from __future__ import annotations
+
+import re
+from datetime import time
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+
+def _bool(value: object) -> object:
+    if isinstance(value, str):
+        word = value.lower()
+        if word in ("true", "1", "yes", "on"):
+            return True
+        if word in ("false", "0", "no", "off"):
+            return False
+        raise ValueError("expected True or False")
+    return value
+
+
+def _path(value: str) -> str:
+    """A field path; each part as MongoDB allows it in an update."""
+    if not all(part and not part.startswith("$") and "\0" not in part for part in value.split(".")):
+        raise ValueError("expected a field path such as name or profile.name")
+    return value
+
+
+def _top_level(value: str) -> str:
+    if "." in _path(value):
+        raise ValueError("expected the name of a top-level field, without dots")
+    return value
+
+
+def _clock_time(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value)
+    if not match:
+        raise ValueError("expected a time of day such as 11:00")
+    return time(int(match[1]), int(match[2]))
+
+
+def _hours(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    start, dash, end = value.partition("-")
+    if not dash or start.strip() == end.strip():
+        raise ValueError("expected two different times of day such as 22:00-09:00")
+    return _clock_time(start.strip()), _clock_time(end.strip())
+
+
+def _zone(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected an IANA time zone such as Europe/Moscow") from None
+
+
+def _filter(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    from bson import json_util  # noqa: PLC0415 - only when the variable is set
+
+    try:
+        parsed = json_util.loads(value)
+    except Exception:
+        raise ValueError(
+            'expected a MongoDB filter as JSON such as {"banned": {"$ne": true}}'
+        ) from None
+    if not isinstance(parsed, dict):
+        raise ValueError('expected a JSON object such as {"banned": {"$ne": true}}')
+    return parsed
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _proxy(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = parts.scheme in ("http", "https", "socks5") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("expected an address that begins with http:// or socks5://")
+    return value
+
+
+def _mongo_uri(value: SecretStr) -> SecretStr:
+    if not re.match(r"mongodb(\+srv)?://[^/]", value.get_secret_value()):
+        raise ValueError("expected an address that begins with mongodb:// or mongodb+srv://")
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"\d+:[A-Za-z0-9_-]{20,}", value.get_secret_value()):
+        raise ValueError("expected a bot token as BotFather gives it: digits, a colon, letters")
+    return value
+
+
+def _button_target(value: str) -> str:
+    if re.match(r"(https?|tg)://", value):
+        return value
+    if not 1 <= len(value.encode()) <= 64:
+        raise ValueError("expected a URL, or callback data of 1 to 64 bytes")
+    return value
+
+
+def _chat(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"-?\d+", value):
+        raise ValueError("expected the number of a Telegram chat")
+    return value
+
+
+def database_name(value: str) -> str:
+    """A name MongoDB allows for a database.
+
+    Raises:
+        ValueError: it is none; with what was expected.
+    """
+    if not re.fullmatch(r'[^/\\. "$*<>:|?\0]{1,63}', value):
+        raise ValueError("expected a database name: up to 63 characters, no blanks, dots, slashes")
+    return value
+
+
+def _collection_name(value: str) -> str:
+    if not re.fullmatch(r"(?!system\.)[^$\0.][^$\0]*", value) or ".." in value:
+        raise ValueError("expected a collection name")
+    return value
+
+
+FieldPath = Annotated[str, AfterValidator(_path)]
+TopLevelField = Annotated[str, AfterValidator(_top_level)]
+Flag = Annotated[bool, BeforeValidator(_bool)]
+ClockTime = Annotated[time, BeforeValidator(_clock_time)]
+Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
+Zone = Annotated[Any, BeforeValidator(_zone)]
+Filter = Annotated[Any, BeforeValidator(_filter)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+MongoUri = Annotated[SecretStr, AfterValidator(_mongo_uri)]
+DatabaseName = Annotated[str, AfterValidator(database_name)]
+CollectionName = Annotated[str, AfterValidator(_collection_name)]
+Token = Annotated[SecretStr, AfterValidator(_token)]
+Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
+ButtonTarget = Annotated[str, AfterValidator(_button_target)]
+ChatNumber = Annotated[int, BeforeValidator(_chat)]
