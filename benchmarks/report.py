@@ -52,9 +52,10 @@ def write(found: Sequence[Figure], ground: Ground, seconds: float) -> None:
         "",
         table(found),
         "",
-        "Rates are messages a second, times in ms are CPU of the whole process a message. Ratios "
-        "are medians of what was measured in turn, against one Bot API process. All of it, the "
-        "MongoDB server and the Bot API too, shares the one machine.",
+        "Rates are messages a second, times in ms are CPU a message: of ozh-notify the whole "
+        "process from its start, of the others their send loop alone. Ratios are medians of what "
+        "was measured in turn, against one Bot API process. All of it, the MongoDB server and the "
+        "Bot API too, shares the one machine.",
         "",
         *(f"- {name.replace('_', ' ')}: {value}" for name, value in where.items()),
     ]
