@@ -57,7 +57,13 @@ def _print(result: Result, as_json: bool, redact: Callable[[str], str], stream: 
 
 
 def _pass(console: Console, result: Result, redact: Callable[[str], str]) -> None:
-    table = _table(f"{result.campaign}: {_status(result)}", f"run {result.run_id or 'none'}")
+    if not result.run_id:
+        # A pass that could not begin, or a preview to one chat: nothing was counted.
+        sent = f"the preview is sent, by @{result.bot}" if result.sent else _status(result)
+        console.print(f"{result.campaign}: {sent}", markup=False)
+        _print_error(console, result, redact)
+        return
+    table = _table(f"{result.campaign}: {_status(result)}", f"run {result.run_id}")
     table.add_row("eligible", str(result.eligible), "matched the scan")
     for name, meaning in COUNTS.items():
         count = getattr(result, name)

@@ -419,6 +419,7 @@ def test_test_to_sends_one_message_and_touches_no_document(
     assert list(users.find()) == before
     down = ozh("daily-bonus", "--test-to", "78", MONGO_URI="mongodb://127.0.0.1:1/db")
     assert down.code == 0, down.err
+    assert down.out == "daily-bonus: the preview is sent, by @ozhivlyator_demo_bot\n"
     assert [m.chat_id for m in bot_api.control.messages()] == [77, 78]
 
 
