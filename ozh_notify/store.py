@@ -91,7 +91,8 @@ class Store:
         """Ids of all eligible users, newest first, drained at once."""
         fields = self._fields([self.settings.field_chat_id, self.settings.state_field])
         cursor = self.users.find(audience.eligible(query), fields, batch_size=CHUNK)
-        cursor.sort(self.campaign.newest_by(), -1)
+        # Up to MongoDB 5, a sort of more than 100 MB fails without the disk.
+        cursor.sort(self.campaign.newest_by(), -1).allow_disk_use(True)
         found = Candidates(keep)
         await self._reach("scan the users")
         with failing("scan the users"), pymongo.timeout(READ_LIMIT):

@@ -146,6 +146,7 @@ async def test_sweep_scan_and_reconcile_read_little_more_than_they_return(
         await book.close()
     await fill(users, campaign)
     sweep, scan, in_doubt, sending = asked
+    assert scan["allowDiskUse"] is True
     by_state, by_scan = f"ozh_{campaign.key}_state", f"ozh_{campaign.key}"
     reads_little_more(explained(users, sweep), LAPSED, by_state)
     book = Book(campaign.settings, campaign)
