@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -81,14 +81,19 @@ async def _answers(query: Query, user: Mapping[str, Any], matches: Matches) -> l
     problem = recipient.invalid(user, campaign)
     chat = words.value(at_path(user, settings.field_chat_id), settings)
     answers = [Answer("can be written to", chat, problem is None, problem or "")]
+    flagged = False
     for one in campaign.criteria(query.now):
         yes = await matches(audience.conditions(one))
         question = f"{one.field} {words.condition(one.condition, settings)}"
+        flagged |= one.kind is Kind.FLAG and not yes
         have = at_path(user, one.field)
         no_date = one.kind is Kind.DATE and type_name(have) != "date"
         why = f"no date in {one.field}" if no_date else one.otherwise
         answers.append(Answer(question, words.value(have, settings), yes, "" if yes else why))
-    answers.append(await _held(query, user, matches))
+    held = await _held(query, user, matches)
+    if held.why == audience.RESET and flagged:
+        held = replace(held, why="already delivered")
+    answers.append(held)
     muted = words.value(at_path(user, f"{settings.state_field}.muted"), settings)
     yes = await matches(audience.unmuted(query))
     answers.append(Answer("is not muted", muted, yes, "" if yes else "muted"))

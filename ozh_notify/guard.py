@@ -35,7 +35,9 @@ def inspect(sample: Sequence[Any], campaign: Campaign) -> Findings:
     settings = campaign.settings
     where = f"{settings.users_collection!r}"
     if not sample:
-        found.warnings.append(f"the collection {where} is empty: is OZH_USERS_COLLECTION right?")
+        found.warnings.append(
+            f"the collection {where} is empty: are MONGO_DB_NAME and OZH_USERS_COLLECTION right?"
+        )
         return found
     serious = found.fatal if len(sample) >= ENOUGH else found.warnings
     if not any(chat_id(at_path(user, settings.field_chat_id)) for user in sample):
@@ -63,11 +65,12 @@ def _inspect_field(
     types = Counter(type_name(value) for value in present)
     if not present:
         text = f"{name} is in none of {len(sample)} users"
-        implicit = not campaign.settings.set_explicitly(criterion.variable)
-        if criterion.kind is Kind.FLAG and implicit:
-            serious.append(f"{text}; set the variable if that is its name all the same")
+        if criterion.kind is not Kind.FLAG:
+            warnings.append(f"{text}; name the right one, or nobody is eligible")
+        elif campaign.settings.set_explicitly(criterion.variable):
+            warnings.append(f"{text}; as the variable is set, it counts as false in all")
         else:
-            warnings.append(text)
+            serious.append(f"{text}; set the variable if that is its name all the same")
     elif not any(name in criterion.kind.value for name in types):
         text = f"{name} holds {_listed(types)}, but {criterion.kind.name.lower()} is expected"
         (serious if len(present) >= ENOUGH_VALUES else warnings).append(text)

@@ -53,6 +53,10 @@ class Narrowing:
     chats: tuple[int, ...] = ()
 
 
+SHOWN = ("state", "run", "attempts", "message_id", "error")
+"""What machines are shown of a delivery besides its user and time."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One delivery as read."""
@@ -61,11 +65,15 @@ class Entry:
     chat_id: int | None
     slot: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def at(self) -> Any:
+        """When it was last written; a date, unless somebody else wrote it."""
+        return self.slot.get("at")
+
     def as_json(self) -> dict[str, Any]:
-        """What people and machines are shown of it."""
-        at = self.slot.get("at")
-        shown = {key: self.slot.get(key) for key in ("state", "run", "attempts", "error")}
-        moment = at.isoformat() if isinstance(at, datetime) else at
+        """What machines are shown of it."""
+        shown = {key: self.slot.get(key) for key in SHOWN}
+        moment = self.at.isoformat() if isinstance(self.at, datetime) else self.at
         return {"user": str(self.id), "chat_id": self.chat_id, "at": moment, **shown}
 
 

@@ -23,7 +23,7 @@ COUNTS = {
     "unreachable": "cannot be written to (blocked, deactivated, not found)",
     "rejected": "refused by Telegram for good",
     "retry": "not delivered, the next pass tries again",
-    "unknown": "may or may not have been delivered; see: ozh-notify reconcile",
+    "unknown": "may or may not have been delivered; see: ozh-notify reconcile {campaign}",
     "swept": "claims of an earlier pass that died: unknown now",
     "skipped": "no longer qualified, or another pass took them",
     "invalid": "left alone: no usable chat id or state field",
@@ -68,7 +68,7 @@ def _pass(console: Console, result: Result, redact: Callable[[str], str]) -> Non
     for name, meaning in COUNTS.items():
         count = getattr(result, name)
         if count or name == "sent":
-            table.add_row(name, str(count), meaning)
+            table.add_row(name, str(count), meaning.format(campaign=result.campaign))
     console.print(table)
     seconds = timedelta(seconds=round(result.duration_seconds))
     console.print(f"took {seconds} at {result.rate:g}/s" + _waited(result))
@@ -93,7 +93,8 @@ def _dry_run(console: Console, result: Result, redact: Callable[[str], str]) -> 
                 first.add_row(Text(str(r["first_name"])), str(r["chat_id"]), Text(f"_id {r['id']}"))
             console.print(first)
         button = f"\n\n[ {shown.button} ]" if shown.button else ""
-        console.print(Panel(Text(shown.text + button), title="the message", width=72))
+        panel = Panel(Text(shown.text + button), title="the message", width=72)
+        console.print(panel, soft_wrap=False)
         seconds = timedelta(seconds=round(shown.seconds))
         console.print(f"a pass would take {seconds} at {result.rate:g}/s")
         if shown.stars is not None:

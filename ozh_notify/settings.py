@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta, timezone, tzinfo
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -247,16 +250,7 @@ def gather(
     env_file: Path | None, environ: Mapping[str, str] = os.environ
 ) -> tuple[dict[str, Any], list[str]]:
     """Cleaned, non-empty values by variable name, ``…_FILE`` read; and problems met."""
-    path = env_file or Path(".env")
-    raw: dict[str, str | None] = {}
-    problems = []
-    try:
-        # A byte order mark, as some editors write it, is no part of the first name.
-        raw = dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path} cannot be read: {_reason(error)}")
-    if env_file and not path.is_file():
-        problems.append(f"{path} cannot be read: it is no file")
+    raw, problems = _read(env_file)
     merged = {**raw, **environ}
     values = {n: _clean(v) for n, v in merged.items() if v is not None and _clean(v)}
     for name in SECRETS:
@@ -275,6 +269,31 @@ def gather(
             del values[name]
             problems.append(f"{name}_FILE: {file} is empty")
     return values, problems
+
+
+def _read(env_file: Path | None) -> tuple[dict[str, str | None], list[str]]:
+    """What an env file says, and a problem for each statement in it that says nothing."""
+    path = env_file or Path(".env")
+    if not path.is_file():
+        return {}, [f"{path} cannot be read: it is no file"] if env_file else []
+    try:
+        # A byte order mark, as some editors write it, is no part of the first name.
+        bindings = list(parse_stream(StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [f"{path} cannot be read: {_reason(error)}"]
+    # python-dotenv leaves out what it cannot read, and only logs that it did.
+    good = "".join(one.original.string for one in bindings if not one.error)
+    problems = [_unreadable(path, one) for one in bindings if one.error]
+    return dotenv_values(stream=StringIO(good)), problems
+
+
+def _unreadable(path: Path, statement: Binding) -> str:
+    text, line = statement.original
+    line += len(text) - len(text.lstrip("\n"))
+    name = re.match(r"\s*(?:export\s+)?([A-Za-z_]\w*)", text)
+    where = f"line {line} of {path} cannot be read"
+    do = "write NAME=value, with a quote at both ends or none; JSON in single quotes"
+    return f"{name[1]}: {where}: {do}" if name else f"{where}: {do}"
 
 
 def _reason(error: Exception) -> str:

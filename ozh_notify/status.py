@@ -17,6 +17,7 @@ from ozh_notify.desk import Desk, Document
 from ozh_notify.driver import limited
 from ozh_notify.ledger import State
 from ozh_notify.recipient import at_path, chat_id
+from ozh_notify.reconcile import Entry
 
 RUNS = 10
 """Passes listed, the latest first."""
@@ -83,6 +84,17 @@ class Records(Desk):
             oldest_unknown=await self._oldest_unknown(campaign),
             runs=[_run(row) for row in history["runs"]],
         )
+
+    async def deliveries(self, campaign: Campaign, run: str) -> list[Entry]:
+        """Whom a run wrote last of all, in that order; by the state index."""
+        slot, chat = campaign.slot, self.settings.field_chat_id
+        where = {f"{slot}.state": {"$gte": ""}, f"{slot}.run": run}
+        with limited("list the deliveries of a run"):
+            found = await self.users.find(where, [slot, chat]).to_list(None)
+        entries = [
+            Entry(user["_id"], chat_id(at_path(user, chat)), at_path(user, slot)) for user in found
+        ]
+        return sorted(entries, key=lambda entry: str(entry.at))
 
     async def _history(self, campaign: Campaign, now: datetime) -> Document:
         """Users by state, and by run and state; one read of the state index."""

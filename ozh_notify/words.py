@@ -52,13 +52,13 @@ def value(found: Any, settings: Settings) -> str:
 def moment(at: datetime, settings: Settings) -> str:
     """A moment in the operator's zone; in UTC where that would leave the calendar."""
     try:
-        return f"{local(at, settings):%Y-%m-%d %H:%M:%S}"
+        return f"{local(at, settings):%Y-%m-%d %H:%M:%S %Z}"
     except OverflowError:  # some backends write the year 1 for "never"
         return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def condition(wanted: Mapping[str, Any], settings: Settings) -> str:
-    """What a criterion asks of its field: ``is 1``, ``is before 2026-11-23 11:00:00``."""
+    """What a criterion asks of its field: ``is 1``, ``is before 2026-11-23 11:00:00 MSK``."""
     return " and ".join(_one(name, limit, settings) for name, limit in wanted.items())
 
 

@@ -15,11 +15,12 @@ from pymongo.collection import Collection
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import Finished, Ozh
 from tests.kinds import FAR, Someone, insert, put
-from tests.people import ago, discount_user, user
+from tests.people import ago, bonus_user, discount_user, user
 from tests.test_eligibility import CAMPAIGNS, DUE, GOOD, everybody
 
 Users = Collection[dict[str, Any]]
 
+MAKE = {"discount": discount_user, "daily-bonus": bonus_user}
 SOON = ago(hours=-2)
 EXTRA = '{"banned": {"$ne": true}}'
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -197,6 +198,20 @@ def test_it_shows_the_first_ten_newest_first(ozh: Ozh, users: Users) -> None:
     table = dry_run(ozh, "discount").out
     assert table.index("Ю26") < table.index("Ю27") < table.index("Ю41")
     assert "Ю48" not in table
+
+
+@pytest.mark.parametrize("campaign", ["discount", "daily-bonus"])
+def test_every_word_of_the_message_is_shown(campaign: str, ozh: Ozh, users: Users) -> None:
+    """Lines longer than the frame are folded, not cut: this is what the operator approves."""
+    users.insert_one(MAKE[campaign]())
+    pack = "10 оживашек " * 20
+    variables: dict[str, Any] = {"OZH_DISCOUNT_PACK": pack, "OZH_DISCOUNT_PRICE": "149 ₽"}
+    line = (campaign, "--dry-run", "--any-time")
+    text = ozh(*line, "--json", **variables).json()["preview"]["text"]
+    shown = ozh(*line, **variables).out
+    assert any(len(row) > 72 for row in text.splitlines())
+    framed = shown.partition("the message")[2].replace("│", " ").split()
+    assert framed[1 : 1 + len(text.split())] == text.split()
 
 
 def test_with_paid_broadcast_it_tells_the_stars(ozh: Ozh, users: Users) -> None:

@@ -180,6 +180,18 @@ async def test_each_reason_to_be_left_alone_is_named(
     assert found.verdict.startswith(f"no: {why}")
 
 
+async def test_who_got_it_is_not_taken_for_somebody_whose_flag_was_reset(
+    ozh: Ozh, users: Users
+) -> None:
+    """Nobody is told of `--again` for a message that went out as it should."""
+    kept = {"discount": slot("sent", hold_until=FAR, message_id=7)}
+    found = await explained(ozh, users, discount_user(discount_offered=True, ozh_notify=kept))
+    assert whys(found) == ["already offered", "already delivered"]
+    assert "--again" not in found.verdict
+    assert found.delivery
+    assert found.delivery["message_id"] == 7
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
@@ -304,9 +316,9 @@ def test_values_are_words(tmp_path: Path) -> None:
     assert [value(one, s) for one in plain] == [
         *("null", "true", "false", "5", "0.5", '"x"', "an object", "a list")
     ]
-    assert value(NOON, s) == "2026-11-24 15:00:00"
+    assert value(NOON, s) == "2026-11-24 15:00:00 MSK"
     assert len(value("x" * 999, s)) == 60
-    assert condition({"$lt": NOON}, s) == "is before 2026-11-24 15:00:00"
+    assert condition({"$lt": NOON}, s) == "is before 2026-11-24 15:00:00 MSK"
     assert condition({"$gte": 2, "$lt": 5}, s) == "is at least 2 and is below 5"
     assert condition({"$in": [False, None]}, s) == "is false or not set"
     assert condition({"$mod": [2, 0]}, s) == "$mod a list"

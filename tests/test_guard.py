@@ -188,6 +188,7 @@ def test_a_criterions_field_nobody_has_is_a_warning(inspect: Inspect) -> None:
         found = inspect(sample(200, "x", 1), **{variable: "no_such"})
         assert serious(found) == (0, 1), variable
         assert f"{variable}: the field 'no_such' is in none of 200 users" in found.warnings[0]
+        assert "name the right one, or nobody is eligible" in found.warnings[0]
 
 
 def test_all_that_is_wrong_is_told_at_once(inspect: Inspect) -> None:
@@ -210,4 +211,4 @@ def test_an_empty_collection_is_a_warning(inspect: Inspect) -> None:
     """A new bot has no users yet; a wrong name of the collection has none either."""
     found = inspect([])
     assert found.fatal == []
-    assert "OZH_USERS_COLLECTION" in found.warnings[0]
+    assert "MONGO_DB_NAME and OZH_USERS_COLLECTION" in found.warnings[0]

@@ -194,11 +194,12 @@ async def test_what_status_counts_for_a_morning_is_counted_by_indexes(
     with heard("aggregate", "find") as asked:
         async with Records(campaign.settings) as records:
             await records.status(campaign, now())
+            await records.deliveries(campaign, "run-1")
     await fill(users, campaign)
-    history, due, lapsed, oldest = asked
+    history, due, lapsed, oldest, run = asked
     by_state = f"ozh_{campaign.key}_state"
     expected = ((history, by_state), (due, f"ozh_{campaign.key}"), (lapsed, by_state))
-    for command, index in (*expected, (oldest, by_state)):
+    for command, index in (*expected, (oldest, by_state), (run, by_state)):
         plain = {k: v for k, v in command.items() if k not in NOT_A_QUERY and k[0] != "$"}
         stages = list(_stages(users.database.command({"explain": plain})))
         assert "COLLSCAN" not in {stage["stage"] for stage in stages}

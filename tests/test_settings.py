@@ -296,6 +296,29 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     assert f"{tmp_path} cannot be read: it is no file" in problems(tmp_path, dict(NEEDED))
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('OZH_EXTRA_FILTER="{"banned": {"$ne": true}}"', "OZH_EXTRA_FILTER: line 3"),
+        ('export OZH_DISCOUNT_PRICE="149', "OZH_DISCOUNT_PRICE: line 3"),
+        ("OZH_RATE_LIMIT: 5", "OZH_RATE_LIMIT: line 3"),
+        ("\n\n= 5", "line 5"),
+    ],
+)
+def test_a_statement_that_cannot_be_read_is_a_problem(
+    text: str, named: str, tmp_path: Path
+) -> None:
+    """A filter that keeps people out must not vanish for a quote."""
+    file = tmp_path / "env"
+    file.write_text(f"MONGO_URI={URI}\nOZH_SHARDS=2\n{text}\nOZH_ADMIN_DIGEST=none\n")
+    told = problems(file, {"OZH_FLOOD_BUDGET_SECONDS": "x"})
+    assert f"- {named} of {file} cannot be read: write NAME=value" in told
+    assert "- OZH_FLOOD_BUDGET_SECONDS: " in told
+    assert "MONGO_URI is missing" not in told
+    assert "- OZH_ADMIN_DIGEST: " in told or "149" in text
+    assert "banned" not in told
+
+
 def test_the_file_of_the_working_directory_is_read_and_another_one_instead_of_it(
     ozh: Ozh, environment: dict[str, str]
 ) -> None:

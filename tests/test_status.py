@@ -141,6 +141,31 @@ def test_odd_states_are_counted_and_stop_nothing(ozh: Ozh, users: Users) -> None
     assert "oldest unknown: chat" in table.out
 
 
+def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: Server) -> None:
+    """Each user with state, time and Telegram's id of the message; of that run alone."""
+    users.insert_many([discount_user() for _ in range(3)])
+    bot_api.control.rules([{"do": "blocked", "skip": 1, "times": 1}])
+    run = ozh("discount", "--json").json()["run_id"]
+    users.insert_many([discount_user(), held("sent")])
+    assert ozh("discount").code == 0
+    shown = ozh("status", "discount", "--run", run, "--json").json()
+    assert (shown["campaign"], shown["run"]) == ("discount", run)
+    got = {one["chat_id"]: one for one in shown["deliveries"]}
+    assert sorted(one["state"] for one in got.values()) == ["sent", "sent", "unreachable"]
+    for message in bot_api.control.messages():
+        if message.chat_id in got:
+            assert got[message.chat_id]["message_id"] == message.message_id
+    table = ozh("status", "discount", "--run", run).out
+    assert f"discount: 3 users whom {run} wrote last" in table
+    assert all(str(chat) in table for chat in got)
+    assert ozh("status", "discount", "--run", "none").out == (
+        "discount: 0 users whom none wrote last\n"
+    )
+    wrong = ozh("status", "--run", run)
+    assert wrong.code == 2
+    assert "CAMPAIGN" in wrong.err
+
+
 def test_it_says_what_is_wrong_with_the_command_line(ozh: Ozh) -> None:
     """With the nearest name, before any settings are read."""
     wrong = ozh("status", "discuont", MONGO_URI=None, COLUMNS="200")

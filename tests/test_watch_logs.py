@@ -56,6 +56,29 @@ def test_a_line_a_user_is_there_only_when_asked_for(
         assert "INFO discount finished: ok, exit 0, eligible 1, claimed 1, sent 1" in line
 
 
+@pytest.mark.parametrize(
+    ("level", "code", "words", "variables"),
+    [
+        ("warning", 75, "flood budget", {}),
+        ("error", 77, "more than OZH_MAX_RECIPIENTS=0", {"OZH_MAX_RECIPIENTS": "0"}),
+        ("error", 78, "OZH_RATE_LIMIT: expected a number; OZH_SHARDS: expected",
+         {"OZH_SHARDS": "x", "OZH_RATE_LIMIT": "y"}),
+    ],
+)  # fmt: skip
+def test_the_line_of_a_pass_that_needs_attention_is_found_by_its_level(
+    level: str, code: int, words: str, variables: dict[str, Any],
+    ozh: Ozh, users: Users, bot_api: Server,
+) -> None:  # fmt: skip
+    """`journalctl -p warning` shows it, with all that is wrong in that one line."""
+    users.insert_one(discount_user())
+    bot_api.control.rules([{"do": "flood", "retry_after": 3600}])
+    done = ozh("discount", "--json", OZH_LOG_FORMAT="json", **variables)
+    [row] = [row for row in done.err.splitlines() if '"event": "finished"' in row]
+    line = json.loads(row)
+    assert (done.code, line["level"], line["exit_code"]) == (code, level, code)
+    assert words in line["message"]
+
+
 @pytest.mark.parametrize("ours", [True, False], ids=["journal", "inherited"])
 def test_journald_gets_priorities_and_no_other_file_does(ours: bool) -> None:
     """Only a stderr that is the journal itself: the variable is inherited by what a unit starts."""

@@ -63,6 +63,12 @@ KINDS: dict[str, Wrong] = {
     "an option nobody knows": Wrong(78, ("MONGO_URI", "options"), uri("h/bot?nonsense=1")),
     "no URI": Wrong(78, ("MONGO_URI is missing",), {"MONGO_URI": None}),
     "no database": Wrong(78, ("MONGO_DB_NAME is missing",), uri("127.0.0.1:1/")),
+    # --- the env file ---
+    "a statement nobody can read": Wrong(
+        78, ("OZH_EXTRA_FILTER: line 1 of ../env cannot be read", "JSON in single quotes"),
+        files={"env": 'OZH_EXTRA_FILTER="{"banned": true}"\n'},
+        line="--env-file ../env discount --limit 1",
+    ),
     # --- Telegram ---
     "no token": Wrong(
         78, ("TELEGRAM_BOT_TOKEN is missing", "@BotFather"), {"TELEGRAM_BOT_TOKEN": None}

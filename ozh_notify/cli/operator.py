@@ -16,8 +16,14 @@ from ozh_notify.campaigns import Campaign, registry
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ozh_notify.reconcile import Entry
+    from ozh_notify.settings import Settings
+
 PIPE_WIDTH = 400
 """Characters of a line where stdout is no terminal: a row is one line, whatever its length."""
+
+COLUMNS = ("chat", "user", "state", "at", "run", "message", "error")
+"""Of a delivery."""
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "yes": "green", "no": "red"}
 
@@ -85,3 +91,20 @@ def print_table(
         cells = ["" if cell is None else redact(str(cell)) for cell in row]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     console().print(table)
+
+
+def print_deliveries(
+    title: str, entries: Sequence[Entry], settings: Settings, redact: Callable[[str], str]
+) -> None:
+    """One delivery a row, with its time in the operator's zone."""
+    from ozh_notify.words import moment  # noqa: PLC0415 - the driver
+
+    rows = []
+    for entry in entries:
+        at = moment(entry.at, settings) if isinstance(entry.at, datetime) else entry.at
+        kept = [entry.slot.get(key) for key in ("run", "message_id", "error")]
+        rows.append((entry.chat_id, entry.id, entry.slot.get("state"), at, *kept))
+    if rows:
+        print_table(title, COLUMNS, rows, redact)
+    else:
+        print(title)

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,15 +14,12 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.chat_list import chats_in
 from ozh_notify.cli.common import Common
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import campaign_named, complete_campaign
+from ozh_notify.cli.operator import campaign_named, complete_campaign, now, print_deliveries
 
 if TYPE_CHECKING:
     from ozh_notify.reconcile import Action, Found, Narrowing
 
 STATES = ("unknown", "retry", "unreachable", "rejected")
-COLUMNS = ("user", "chat_id", "at", "run", "error")
-PIPE_WIDTH = 400
-"""Characters of a line where stdout is no terminal."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def _reconcile(asked: Asked) -> None:
     """Sweep and list; ask; settle."""
     found = wait_for(_read(asked))
     if not asked.as_json:
-        _print_table(found, asked)
+        _print(found, asked)
     agreed = asked.action and found.entries and (asked.yes or _agrees(asked, found))
     settled = wait_for(_settle(asked, found)) if agreed else 0
     changed = len(found.entries) - settled if agreed else 0
@@ -125,7 +121,7 @@ async def _read(asked: Asked) -> Found:
 
     book = Book(asked.campaign.settings, asked.campaign)
     try:
-        return await book.look(asked.which, _now())
+        return await book.look(asked.which, now())
     finally:
         await book.close()
 
@@ -136,7 +132,7 @@ async def _settle(asked: Asked, found: Found) -> int:
     book = Book(asked.campaign.settings, asked.campaign)
     try:
         assert asked.action  # noqa: S101 - asked for, or nothing is settled
-        return await book.settle(found.entries, asked.action, _now())
+        return await book.settle(found.entries, asked.action, now())
     finally:
         await book.close()
 
@@ -151,31 +147,10 @@ def _agrees(asked: Asked, found: Found) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
 
 
-def _print_table(found: Found, asked: Asked) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    # In a file or a pipe a delivery is one line, whatever its length.
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    console = Console(file=sys.stdout, highlight=False, width=width)
+def _print(found: Found, asked: Asked) -> None:
     title = f"{asked.campaign.name}: {len(found.entries)} in {asked.which.state.value}"
-    table = Table(title=title, title_justify="left")
-    for column in COLUMNS:
-        table.add_column(column.replace("_id", ""), overflow="fold")
-    for entry in found.entries:
-        shown: dict[str, Any] = entry.as_json()
-        cells = ("" if shown[column] is None else str(shown[column]) for column in COLUMNS)
-        table.add_row(*(Text(asked.redact(cell)) for cell in cells))
-    console.print(table if found.entries else title)
+    print_deliveries(title, found.entries, asked.campaign.settings, asked.redact)
     if found.swept:
-        console.print(f"{found.swept} of an earlier pass that died became unknown just now")
+        print(f"{found.swept} of an earlier pass that died became unknown just now")
     if found.sending:
-        console.print(
-            f"{found.sending} more are in sending: a pass holds them until its lease ends"
-        )
-
-
-def _now() -> datetime:
-    moment = datetime.now(timezone.utc)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        print(f"{found.sending} more are in sending: a pass holds them until its lease ends")

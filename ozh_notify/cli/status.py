@@ -16,11 +16,13 @@ from ozh_notify.cli.operator import (
     complete_campaign,
     console,
     now,
+    print_deliveries,
     print_json,
     print_table,
 )
 
 if TYPE_CHECKING:
+    from ozh_notify.reconcile import Entry
     from ozh_notify.settings import Settings
     from ozh_notify.status import Run, Status
 
@@ -32,7 +34,7 @@ MEANINGS = {
     "retry": "not delivered; the next pass takes them",
     "unreachable": "blocked the bot, deactivated or not found",
     "rejected": "Telegram refused their message for good",
-    "unknown": "may or may not have been delivered; see: ozh-notify reconcile",
+    "unknown": "may or may not have been delivered; see: ozh-notify reconcile {campaign}",
 }
 
 
@@ -52,12 +54,21 @@ def command(
             help="All when left out.",
         ),
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="With CAMPAIGN: each user whom this run wrote last."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Users by state, last runs, what is in doubt and what is due; writes nothing."""
+    if run is not None and not campaign:
+        raise typer.BadParameter("name its CAMPAIGN, too", param_hint="--run")
     chosen = [campaign_named(campaign)] if campaign else list(registry().values())
     common: Common = context.obj
     settings, redact = common.load()
+    if run is not None:
+        _print_run(chosen[0](settings), run, as_json, redact)
+        return
     found = wait_for(_read(settings, [c(settings) for c in chosen]))
     if as_json:
         print_json({"campaigns": [status.as_json() for status in found]}, redact)
@@ -73,10 +84,32 @@ async def _read(settings: Settings, campaigns: Sequence[Campaign]) -> list[Statu
         return [await desk.status(campaign, now()) for campaign in campaigns]
 
 
+def _print_run(campaign: Campaign, run: str, as_json: bool, redact: Redact) -> None:
+    """Who got what from one run."""
+    entries = wait_for(_read_run(campaign, run))
+    if as_json:
+        deliveries = [entry.as_json() for entry in entries]
+        print_json({"campaign": campaign.name, "run": run, "deliveries": deliveries}, redact)
+        return
+    title = f"{campaign.name}: {len(entries)} users whom {run} wrote last"
+    print_deliveries(title, entries, campaign.settings, redact)
+
+
+async def _read_run(campaign: Campaign, run: str) -> list[Entry]:
+    from ozh_notify.status import Records  # noqa: PLC0415 - the driver
+
+    async with Records(campaign.settings) as desk:
+        return await desk.deliveries(campaign, run)
+
+
 def _print(status: Status, settings: Settings, redact: Redact) -> None:
     rows: list[tuple[object, ...]] = [("due now", status.due, status.closed or "")]
     rows += [
-        (state, count, _also(MEANINGS.get(state, ""), status.held[state]))
+        (
+            state,
+            count,
+            _also(MEANINGS.get(state, "").format(campaign=status.campaign), status.held[state]),
+        )
         for state, count in status.states.items()
     ]
     if status.lapsed:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import logging
 
+from ozh_notify.errors import Exit
 from ozh_notify.result import Result
 
 log = logging.getLogger(__name__)
 
 COUNTS = "eligible claimed sent unreachable rejected retry unknown swept invalid skipped remaining"
+LEVELS = {Exit.OK: logging.INFO, Exit.INCOMPLETE: logging.WARNING}
+"""Of the line, by exit code; any other code needs somebody: an error."""
 
 
 def finished(result: Result) -> None:
     """The one line that says what came of a pass."""
     counts = {name: getattr(result, name) for name in COUNTS.split()}
     words = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    first_line = (result.error or "").partition("\n")[0]
-    log.info(
+    log.log(
+        LEVELS.get(result.exit_code, logging.ERROR),
         "%s finished: %s, exit %d, %s, took %.1f s%s",
         result.campaign,
         result.status,
         result.exit_code,
         words or "nobody to message",
         result.duration_seconds,
-        f": {first_line}" if first_line else "",
+        f": {_one_line(result.error)}" if result.error else "",
         extra={
             "event": "finished",
             "run": result.run_id,
@@ -37,3 +40,9 @@ def finished(result: Result) -> None:
             "error": result.error,
         },
     )
+
+
+def _one_line(text: str) -> str:
+    """A head and its list: the log has one line for both."""
+    lines = [line.strip().removeprefix("- ") for line in text.splitlines()]
+    return "; ".join(lines).replace(":; ", ": ")
