@@ -37,8 +37,11 @@ from ozh_notify.values import (
     database_name,
 )
 
-SECRETS = ("MONGO_URI", "TELEGRAM_BOT_TOKEN", "API_KEY", "OZH_TELEGRAM_PROXY")
-"""Variables that also have a ``…_FILE`` form."""
+SECRETS = (
+    *("MONGO_URI", "TELEGRAM_BOT_TOKEN", "API_KEY", "OZH_TELEGRAM_PROXY"),
+    *("OZH_PUSHGATEWAY_URL", "OZH_PING_URL"),
+)
+"""Variables that also have a ``…_FILE`` form: what they hold, or may hold, lets somebody in."""
 
 
 def _clean(value: str) -> str:
@@ -219,7 +222,10 @@ def examine(
     values, problems = gather(env_file, environ)
     values.update({name: value for name, value in (options or {}).items() if value is not None})
     if needs_token and "TELEGRAM_BOT_TOKEN" not in values:
-        problems.append("TELEGRAM_BOT_TOKEN is missing: the token of the bot, from @BotFather")
+        problems.append(
+            "TELEGRAM_BOT_TOKEN is missing: the token of the bot, from @BotFather, "
+            "or in TELEGRAM_BOT_TOKEN_FILE a file that holds it"
+        )
     values["env_file"] = env_file
     others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables()}
     settings, wrong = _validated({**values, "others": others})
@@ -341,7 +347,7 @@ def _words(error: Any) -> str:
     """One problem in words; pydantic's own text, which could quote the value, is not used."""
     name = str(error["loc"][0])
     if error["type"] == "missing":
-        return f"{name} is missing"
+        return f"{name} is missing: its value, or in {name}_FILE a file that holds it"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"
     context = error.get("ctx", {})

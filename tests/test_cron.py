@@ -16,7 +16,6 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import variables
 from tests import stage
 from tests.people import bonus_user, discount_user
 
@@ -103,7 +102,7 @@ def test_both_entries_pasted_as_they_are_run_log_and_lock(
         CRON,
         tmp_path,
         syslog=syslog.path,
-        settings=stage.env_file(tmp_path / "env", environment, "OZH_TIMEZONE"),
+        settings=stage.env_file(tmp_path / "env", environment),
         root=ROOT,
         told=stage.told("crontab -u").replace("apt-get install cron\n", ""),
         before=f"{by_user} & sleep 1",
@@ -117,7 +116,6 @@ def test_both_entries_pasted_as_they_are_run_log_and_lock(
     assert bonus().index("exit code 75") < bonus().index(ended), "the second was not refused"
     assert bonus().count("bot @") == 1, "two passes ran at once"
     assert "sent 2" in discount()
-    assert "Europe/Moscow" in discount()
     chats = sorted(message.chat_id for message in bot_api.control.messages())
     assert chats == sorted(found["telegram_id"] for found in users.find())
 
@@ -131,8 +129,7 @@ def test_the_schedule_is_off_the_full_hour_and_tries_thrice() -> None:
 def test_no_line_falls_into_a_trap_of_crons() -> None:
     """No bare percent sign, a path with everything in it, names that the program knows."""
     assert all("%" not in line for line in LINES)
-    assert ASSIGNED.keys() == {"SHELL", "PATH", "OZH_TIMEZONE"}
-    assert "OZH_TIMEZONE" in variables()
+    assert ASSIGNED.keys() == {"SHELL", "PATH"}
     assert ASSIGNED["PATH"].split(":")[0] == "/opt/ozh-notify/bin"
     assert CRONTAB.read_bytes().endswith(b"\n"), "cron ignores a last line without its end"
 

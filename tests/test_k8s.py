@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -268,3 +271,48 @@ def test_with_a_bot_api_server_of_ones_own_telegram_is_not_reached() -> None:
 def test_the_image_is_this_version(cronjob: Manifest) -> None:
     """A release that forgets the manifests is seen."""
     assert container(cronjob)["image"] == f"registry.example.com/ozh-notify:{__version__}"
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="missing: kubectl")
+@pytest.mark.parametrize("overlay", list(RENDERED))
+def test_any_command_can_be_run_in_a_pod_like_those_of_the_passes(
+    overlay: str, tmp_path: Path
+) -> None:
+    """The page's shell function makes one Job of one pod, never repeated, with other arguments.
+
+    No cluster is asked: what would ask one is answered here, and `kubectl patch --local` is real.
+    """
+    page = (K8S.parent / "docs/deploying.md").read_text("utf-8")
+    [function] = re.findall(r"^   ozh\(\) \{\n.*?^   \}\n", page, re.MULTILINE | re.DOTALL)
+    [cronjob] = [
+        manifest
+        for manifest in RENDERED[overlay]
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("CronJob", "discount")
+    ]
+    template = cronjob["spec"]["jobTemplate"]["spec"]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": template}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    stub = tmp_path / "kubectl"
+    stub.write_text(
+        "#!/bin/sh\n"
+        f'echo "$*" >> {tmp_path}/asked\n'
+        'case "$*" in\n'
+        f'*"create job"*) cat {tmp_path}/job.json ;;\n'
+        f'patch*) exec {shutil.which("kubectl")} "$@" ;;\n'
+        f'"create -f -") cat > {tmp_path}/made.json ;;\n'
+        "esac\n"
+    )
+    stub.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    line = f"{function}\nozh discount --limit 10"
+    subprocess.run(["bash", "-euc", line], env={"PATH": path}, check=True)
+    made = json.loads((tmp_path / "made.json").read_text())
+    kubernetes_validate.validate(made, VERSIONS[0], strict=True)
+    [only] = made["spec"]["template"]["spec"].pop("containers")
+    [passes] = copy.deepcopy(template["template"]["spec"]).pop("containers")
+    assert only == {**passes, "args": ["discount", "--limit", "10"]}
+    spec = made["spec"]
+    assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (1, 1, 0)
+    asked = (tmp_path / "asked").read_text()
+    assert "--from=cronjob/discount" in asked
+    assert asked.splitlines()[-1].startswith("-n ozh-notify logs job/ozh-")

@@ -16,6 +16,7 @@ from tests.kustomize import load
 ROOT = Path(__file__).parents[1]
 CAMPAIGNS = ("discount", "daily-bonus")
 CRONTAB = (ROOT / "crontab.example").read_text("utf-8")
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 SERVICE = (ROOT / "contrib/systemd/ozh-notify@.service").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
@@ -57,11 +58,12 @@ def test_every_scheduler_keeps_the_same_hours(campaign: str) -> None:
 
 def test_every_scheduler_keeps_the_same_zone() -> None:
     """Who changes it finds one name to look for, in each."""
-    [cron] = re.findall(r"^OZH_TIMEZONE=(\S+)$", CRONTAB, re.MULTILINE)
+    assert "OZH_TIMEZONE=" not in CRONTAB, "what is run by hand would have another zone"
+    [example] = re.findall(r'^OZH_TIMEZONE="(\S+)"$', EXAMPLE, re.MULTILINE)
     [systemd] = re.findall(r"^Environment=OZH_TIMEZONE=(\S+)$", SERVICE, re.MULTILINE)
     zones = {load(ROOT / f"k8s/base/{c}.yaml")[0]["spec"]["timeZone"] for c in CAMPAIGNS}
     configured = load(ROOT / "k8s/base/configmap.yaml")[0]["data"]["OZH_TIMEZONE"]
-    assert {cron, systemd, configured, *zones} == {"Europe/Moscow"}
+    assert {example, systemd, configured, *zones} == {"Europe/Moscow"}
 
 
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
