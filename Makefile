@@ -18,7 +18,7 @@ demo: $(READY) ## Show both passes on throw-away servers on this machine
 	@$(BIN)/ozh-notify demo
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 torture: $(READY) ## Do everything that can go wrong, for most of an hour
 	$(BIN)/python -m tests.torture
@@ -27,7 +27,7 @@ test-long: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
 test-lowest: $(LOWEST)/.ready ## Run the tests with the lowest versions that are allowed
-	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal
+	$(LOWEST)/bin/python -m pytest -n 3 --dist worksteal
 
 $(LOWEST)/.ready: pyproject.toml tests/lowest-constraints.txt scripts/bootstrap.sh
 	@PYTHON="$(or $(PYTHON),$(PYTHON310))" scripts/bootstrap.sh $(LOWEST) tests/lowest-constraints.txt

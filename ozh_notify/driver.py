@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +44,8 @@ PASSING_CODES = frozenset(
 """Codes after which a write may or may not have been applied: the retryable ones of the
 driver specification "Retryable Writes", MaxTimeMSExpired, WriteConcernFailed, and what stops an
 update half way: WriteConflict, Interrupted (killOp)."""
+LONGEST = 300
+"""Characters of the driver's words that are repeated."""
 VALIDATION_CODE = 121
 """DocumentValidationFailure."""
 
@@ -133,7 +137,14 @@ def translated(error: PyMongoError, doing: str) -> OzhError:
             "see the README, 'How your documents are written to'"
         )
     if isinstance(error, ServerSelectionTimeoutError) or not isinstance(error, OperationFailure):
-        return Unavailable(f"MongoDB cannot be reached to {doing} ({type(error).__name__})")
+        return Unavailable(f"MongoDB cannot be reached to {doing}: {_words(error)}")
     if passing(error):
-        return Unavailable(f"MongoDB could not {doing} in time ({type(error).__name__})")
-    return ConfigError(f"MongoDB refused to {doing}: {str(error).partition(', full error')[0]}")
+        return Unavailable(f"MongoDB could not {doing} in time: {_words(error)}")
+    return ConfigError(f"MongoDB refused to {doing}: {_words(error)}")
+
+
+def _words(error: PyMongoError) -> str:
+    """What the driver says, without the state of each server that it adds; no secret is in it."""
+    text = re.split(r", full error|, Timeout:", str(error), maxsplit=1)[0]
+    text = re.sub(r" \(configured timeouts[^)]*\)", "", text)
+    return textwrap.shorten(text, LONGEST, placeholder=" …") or type(error).__name__

@@ -66,7 +66,9 @@ def _inspect_field(
     if not present:
         text = f"{name} is in none of {len(sample)} users"
         if criterion.kind is not Kind.FLAG:
-            warnings.append(f"{text}; name the right one, or nobody is eligible")
+            warnings.append(
+                f"{text}; name the right field in {criterion.variable}, or nobody is eligible"
+            )
         elif campaign.settings.set_explicitly(criterion.variable):
             warnings.append(f"{text}; as the variable is set, it counts as false in all")
         else:

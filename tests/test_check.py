@@ -87,7 +87,7 @@ def test_where_all_is_well_every_line_is_ok_but_what_a_test_server_lacks(
         *("field daily_bonus_claimed_today", "field first_name", "field language_code"),
         *("field ozh_notify", "chat ids", "indexes", "bot"),
         *("template discount", "template daily_bonus", "offer", "time zone"),
-        *("hours of discount", "hours of daily-bonus", "rate", "fuse"),
+        *("hours of discount", "hours of daily-bonus", "rate", "fuse", "watched"),
     ]
     assert line(result, "field registered_at")["found"] == "in 120 of 120 users: date"
     assert line(result, "bot")["found"].startswith("@ozhivlyator_demo_bot at http://127.0.0.1")
@@ -136,7 +136,11 @@ def test_wrong_settings_are_lines_and_the_rest_is_looked_at_all_the_same(
     assert result.code == 78
     about = [one for one in result.json()["lines"] if one["about"] == "settings"]
     assert [(one["verdict"], one["found"], one["do"]) for one in about] == [
-        ("problem", "TELEGRAM_BOT_TOKEN is missing", "the token of the bot, from @BotFather"),
+        (
+            *("problem", "TELEGRAM_BOT_TOKEN is missing"),
+            "the token of the bot, from @BotFather, or in TELEGRAM_BOT_TOKEN_FILE a file "
+            "that holds it",
+        ),
         ("problem", "OZH_RATE_LIMIT: expected a number", ""),
         (
             *("warning", "OZH_RATE_LIMT is no variable of ozh-notify"),

@@ -300,6 +300,12 @@ def told(file: Path, at: datetime = NOON, **variables: str) -> list[Line]:
             "warning",
             "/no/daily_bonus",
         ),
+        ({"OZH_METRICS_FILE": "./x.txt"}, "OZH_METRICS_FILE", "warning", "end with .prom"),
+        ({}, "watched", "ok", "nobody is told when passes fail or stop"),
+        (
+            {"OZH_PING_URL": "https://hc-ping.com/key", "OZH_ADMIN_CHAT_ID": "7"},
+            *("watched", "ok", "by OZH_PING_URL, OZH_ADMIN_CHAT_ID"),
+        ),
     ],
 )
 def test_what_the_settings_say_is_said_in_words(

@@ -188,7 +188,7 @@ def test_a_criterions_field_nobody_has_is_a_warning(inspect: Inspect) -> None:
         found = inspect(sample(200, "x", 1), **{variable: "no_such"})
         assert serious(found) == (0, 1), variable
         assert f"{variable}: the field 'no_such' is in none of 200 users" in found.warnings[0]
-        assert "name the right one, or nobody is eligible" in found.warnings[0]
+        assert f"name the right field in {variable}, or nobody is eligible" in found.warnings[0]
 
 
 def test_all_that_is_wrong_is_told_at_once(inspect: Inspect) -> None:

@@ -118,6 +118,7 @@ def test_a_server_that_stays_away_before_the_first_claim_is_69(
     said = result.json()
     assert (said["status"], said["claimed"], said["remaining"]) == ("error", 0, 5)
     assert "MongoDB cannot be reached to claim users" in said["error"]
+    assert "Topology" not in said["error"]
     assert states(users) == [""] * 5
     assert chats(bot_api) == []
 

@@ -80,6 +80,7 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
     assert len(set(chats(bot_api))) == len(chats(bot_api)) == states(users).count("sent")
 
 
+@pytest.mark.long
 def test_a_connection_lost_after_a_delivery_is_75_and_told(
     ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
 ) -> None:

@@ -54,8 +54,12 @@ def setting(name: str, value: str, *words: str, **more: Any) -> Wrong:
 KINDS: dict[str, Wrong] = {
     # --- MongoDB ---
     "the scheme of the URI": Wrong(78, ("MONGO_URI", "mongodb://"), uri("h/bot", "mysql")),
-    "an unknown host": Wrong(69, ("MongoDB cannot be reached",), uri("nowhere.invalid/bot")),
-    "a port nobody listens on": Wrong(69, ("MongoDB cannot be reached",), uri("127.0.0.1:1/bot")),
+    "an unknown host": Wrong(
+        69, ("MongoDB cannot be reached", "nowhere.invalid:27017: "), uri("nowhere.invalid/bot")
+    ),
+    "a port nobody listens on": Wrong(
+        69, ("MongoDB cannot be reached", "127.0.0.1:1: [Errno"), uri("127.0.0.1:1/bot")
+    ),
     "a port that is no number": Wrong(78, ("MONGO_URI", "host, port"), uri("127.0.0.1:x/bot")),
     "a password that is not encoded": Wrong(
         78, ("MONGO_URI", "percent-encode"), uri(f"{PASSWORD}@127.0.0.1:1/bot")

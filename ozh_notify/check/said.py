@@ -34,7 +34,7 @@ def touched(problems: Sequence[str], *names: str) -> bool:
 def lines(
     settings: Settings, campaigns: Sequence[Campaign], now: datetime, problems: Sequence[str]
 ) -> Iterator[Line]:
-    """Offer, time zone, hours, rate, fuse and metrics, but for what a problem touches."""
+    """Offer, time zone, hours, rate, fuse and who watches, but for what a problem touches."""
     yield from _offer(settings)
     if not touched(problems, "OZH_TIMEZONE"):
         yield _zone(settings, now)
@@ -45,6 +45,7 @@ def lines(
     if not touched(problems, "OZH_MAX_RECIPIENTS"):
         yield _fuse(settings)
     yield from _metrics(settings, campaigns)
+    yield _watched(settings)
 
 
 def _cure(text: str) -> tuple[str, str]:
@@ -113,4 +114,21 @@ def _metrics(settings: Settings, campaigns: Sequence[Campaign]) -> Iterator[Line
             do = "no metrics would be written; nothing else depends on them"
             yield warning("OZH_METRICS_FILE", f"{folder} is no folder this user may write to", do)
             return
+    if not settings.metrics_file.endswith(".prom"):
+        do = "node_exporter reads files that end with .prom, and no others"
+        yield warning("OZH_METRICS_FILE", settings.metrics_file, do)
+        return
     yield ok("OZH_METRICS_FILE", settings.metrics_file)
+
+
+def _watched(settings: Settings) -> Line:
+    """Addresses hold keys, so only the variables are named."""
+    watchers = {
+        "OZH_METRICS_FILE": settings.metrics_file,
+        "OZH_PUSHGATEWAY_URL": settings.pushgateway_url,
+        "OZH_PING_URL": settings.ping_url,
+        "OZH_ADMIN_CHAT_ID": settings.admin_chat_id,
+    }
+    named = [name for name, value in watchers.items() if value]
+    nobody = "nobody is told when passes fail or stop: docs/watching.md"
+    return ok("watched", f"by {', '.join(named)}" if named else nobody)

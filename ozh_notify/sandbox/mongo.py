@@ -53,8 +53,8 @@ def run(
     program = _program(kind)
     if program is None:
         raise ConfigError(
-            "the embedded server is not installed: pip install 'ozh-notify[demo]' "
-            "(it has wheels for Python 3.10 to 3.13)"
+            "the embedded server is not installed: in a clone, "
+            "pip install -c constraints.txt '.[demo]' (it has wheels for Python 3.10 to 3.13)"
         )
     port = port or free_port()
     folder = tempfile.mkdtemp(prefix="ozh-notify-")
