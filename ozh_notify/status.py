@@ -86,7 +86,7 @@ class Records(Desk):
         )
 
     async def deliveries(self, campaign: Campaign, run: str) -> list[Entry]:
-        """Whom a run wrote last of all, in that order; by the state index."""
+        """Who got what from a run, unless a later one took them on; by the state index."""
         slot, chat = campaign.slot, self.settings.field_chat_id
         where = {f"{slot}.state": {"$gte": ""}, f"{slot}.run": run}
         with limited("list the deliveries of a run"):

@@ -207,6 +207,7 @@ def test_without_json_an_error_is_on_stderr(ozh: Ozh) -> None:
         ("discount --user 0", "--user"),
         ("discount --user @anna", "--user"),
         ("discount --rate 0", "--rate"),
+        ("discount --rate nan", "--rate"),
         ("discount --max-recipients -1", "--max-recipients"),
         ("discount --shard 1", "--shard"),
         ("discount --shard 4/4", "--shard"),

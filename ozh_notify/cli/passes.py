@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import re
 import sys
@@ -88,6 +89,8 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
             bool, typer.Option("--any-time", help="Also before the hour, also in quiet hours.")
         ] = False,
     ) -> None:
+        if rate is not None and math.isnan(rate):
+            raise typer.BadParameter("expected a number", param_hint="--rate")
         if at is not None and not dry_run:
             raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
         if dry_run and test_to is not None:

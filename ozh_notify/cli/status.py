@@ -56,7 +56,7 @@ def command(
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="With CAMPAIGN: each user whom this run wrote last."),
+        typer.Option(metavar="ID", help="With CAMPAIGN: who got what from this run."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -91,7 +91,7 @@ def _print_run(campaign: Campaign, run: str, as_json: bool, redact: Redact) -> N
         deliveries = [entry.as_json() for entry in entries]
         print_json({"campaign": campaign.name, "run": run, "deliveries": deliveries}, redact)
         return
-    title = f"{campaign.name}: {len(entries)} users whom {run} wrote last"
+    title = f"{campaign.name}, run {run}: {len(entries)} users"
     print_deliveries(title, entries, campaign.settings, redact)
 
 
