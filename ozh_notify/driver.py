@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,7 +143,10 @@ def translated(error: PyMongoError, doing: str) -> OzhError:
 
 
 def _words(error: PyMongoError) -> str:
-    """What the driver says, without the state of each server that it adds; no secret is in it."""
+    """What the driver says, without the state of each server that it adds.
+
+    Hosts are named in it; that no password passes for one is seen to in ``values``.
+    """
     text = re.split(r", full error|, Timeout:", str(error), maxsplit=1)[0]
     text = re.sub(r" \(configured timeouts[^)]*\)", "", text)
-    return textwrap.shorten(text, LONGEST, placeholder=" …") or type(error).__name__
+    return " ".join(text.split())[:LONGEST] or type(error).__name__

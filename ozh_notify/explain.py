@@ -143,7 +143,7 @@ def _advice(answers: list[Answer]) -> str:
     if audience.RESET in whys:
         return "; --again says that the flag was reset on purpose"
     if "muted" in whys:
-        return "; ozh-notify unmute takes it back"
+        return "; ozh-notify unmute takes the mute back"
     return ""
 
 

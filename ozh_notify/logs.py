@@ -37,13 +37,18 @@ class Redactor:
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-11-24 11:05:00 INFO text``; under systemd its priority instead of time and level."""
+    """``2026-11-24 11:05:00.000+03:00 INFO text``; under systemd a priority before the text."""
 
     PRIORITY = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
     def __init__(self, redact: Redactor, *, journald: bool) -> None:
         super().__init__("%(message)s" if journald else "%(asctime)s %(levelname)s %(message)s")
         self._redact, self._journald = redact, journald
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """This machine's time, and how far it is from UTC: `OZH_TIMEZONE` may be another one."""
+        at = datetime.fromtimestamp(record.created).astimezone()
+        return at.isoformat(" ", "milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, or more where there is a traceback."""

@@ -109,7 +109,9 @@ class Book(Store):
             where[f"{slot}.claim"] = {"$exists": True}
         fields = self._fields([self.settings.field_chat_id, slot])
         cursor = self.users.find(where, fields).sort(f"{slot}.at", 1)
-        return [self._entry(user) for user in await self._drain(cursor, "list deliveries")]
+        found = await self._drain(cursor, "list deliveries")
+        # MongoDB looks into arrays; a delivery in one is nobody's.
+        return [self._entry(user) for user in found if isinstance(at_path(user, slot), Mapping)]
 
     async def sending(self, which: Narrowing) -> int:
         """How many such users are in `sending`; none of them is ever touched here."""

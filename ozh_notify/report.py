@@ -57,8 +57,9 @@ def _print(result: Result, as_json: bool, redact: Callable[[str], str], stream: 
 
 
 def _pass(console: Console, result: Result, redact: Callable[[str], str]) -> None:
-    if not result.run_id:
-        # A pass that could not begin, or a preview to one chat: nothing was counted.
+    nothing = not any(getattr(result, name) for name in ("eligible", *COUNTS))
+    if not result.run_id or (nothing and result.status != "ok"):
+        # A pass that found no time to count, or a preview to one chat.
         sent = f"the preview is sent, by @{result.bot}" if result.sent else _status(result)
         console.print(f"{result.campaign}: {sent}", markup=False)
         _print_error(console, result, redact)
@@ -76,7 +77,12 @@ def _pass(console: Console, result: Result, redact: Callable[[str], str]) -> Non
 
 
 def _dry_run(console: Console, result: Result, redact: Callable[[str], str]) -> None:
-    table = _table(f"{result.campaign}: dry run, nothing was written or sent", "")
+    title = f"{result.campaign}: dry run, nothing was written or sent"
+    if result.error and not result.preview:
+        console.print(f"{title}: {_status(result)}", markup=False)
+        _print_error(console, result, redact)
+        return
+    table = _table(title, "")
     whom = result.preview.population if result.preview else "users looked at"
     table.add_row(whom, str(result.eligible + sum(result.held.values())), "")
     for reason, count in result.held.items():

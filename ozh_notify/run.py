@@ -157,10 +157,17 @@ class Pass:
         fuse, limit = self.settings.max_recipients, self.options.limit
         self.found = await store.scan(self._query(), max(fuse, 2 * (limit or 0) + 1000))
         would = min(self.found.valid, limit if limit is not None else self.found.valid)
+        if self.found.invalid:
+            log.warning(
+                "%d users have no usable chat id or state field and are left alone; "
+                "each is named at level INFO",
+                self.found.invalid,
+            )
+        again = " --again" if self.options.again else ""
         if would > fuse and not self.options.dry_run:
             raise Refused(
                 f"this pass would message {would} users, more than OZH_MAX_RECIPIENTS={fuse}. "
-                f"Look at them: ozh-notify {self.campaign.name} --dry-run. Then either "
+                f"Look at them: ozh-notify {self.campaign.name}{again} --dry-run. Then either "
                 f"--limit N for a part of them, or --max-recipients {would} for all"
             )
 

@@ -278,28 +278,37 @@ def gather(
 
 
 def _read(env_file: Path | None) -> tuple[dict[str, str | None], list[str]]:
-    """What an env file says, and a problem for each statement in it that says nothing."""
+    """What an env file says, and a problem for each of our statements in it that says nothing."""
     path = env_file or Path(".env")
-    if not path.is_file():
-        return {}, [f"{path} cannot be read: it is no file"] if env_file else []
     try:
+        if not path.is_file():
+            return {}, [f"{path} cannot be read: it is no file"] if env_file else []
         # A byte order mark, as some editors write it, is no part of the first name.
-        bindings = list(parse_stream(StringIO(path.read_text(encoding="utf-8-sig"))))
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         return {}, [f"{path} cannot be read: {_reason(error)}"]
-    # python-dotenv leaves out what it cannot read, and only logs that it did.
-    good = "".join(one.original.string for one in bindings if not one.error)
-    problems = [_unreadable(path, one) for one in bindings if one.error]
-    return dotenv_values(stream=StringIO(good)), problems
+    unread = {one: _unread(path, one) for one in parse_stream(StringIO(text))}
+    rest = "".join(one.original.string for one, problem in unread.items() if not problem)
+    return dotenv_values(stream=StringIO(rest)), [text for text in unread.values() if text]
 
 
-def _unreadable(path: Path, statement: Binding) -> str:
+def _unread(path: Path, statement: Binding) -> str | None:
+    """What is wrong where python-dotenv would leave one of our variables out without an error.
+
+    It takes a name alone for no value, and a line without its closing quote to go on.
+    """
     text, line = statement.original
-    line += len(text) - len(text.lstrip("\n"))
-    name = re.match(r"\s*(?:export\s+)?([A-Za-z_]\w*)", text)
-    where = f"line {line} of {path} cannot be read"
-    do = "write NAME=value, with a quote at both ends or none; JSON in single quotes"
-    return f"{name[1]}: {where}: {do}" if name else f"{where}: {do}"
+    names = re.findall(r"^\s*(?:export\s+)?([A-Z][A-Z_]*)", text, re.MULTILINE)
+    known = {*variables(), *(f"{secret}_FILE" for secret in SECRETS)}
+    ours = [name for name in names if name in known or name.startswith("OZH_")]
+    no_value = statement.key and statement.value is None
+    if not ours or not (statement.error or no_value or "\n" in text.strip()):
+        return None
+    line += text[: len(text) - len(text.lstrip())].count("\n")
+    return (
+        f"{ours[0]}: line {line} of {path} cannot be read: write NAME=value on one line, "
+        "with a quote at both ends or none; JSON in single quotes"
+    )
 
 
 def _reason(error: Exception) -> str:

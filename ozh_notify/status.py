@@ -92,7 +92,9 @@ class Records(Desk):
         with limited("list the deliveries of a run"):
             found = await self.users.find(where, [slot, chat]).to_list(None)
         entries = [
-            Entry(user["_id"], chat_id(at_path(user, chat)), at_path(user, slot)) for user in found
+            Entry(user["_id"], chat_id(at_path(user, chat)), kept)
+            for user in found
+            if isinstance(kept := at_path(user, slot), dict)
         ]
         return sorted(entries, key=lambda entry: str(entry.at))
 
@@ -153,7 +155,7 @@ class Records(Desk):
 
 def _run(row: Document) -> Run:
     first, last = (row[k] if isinstance(row[k], datetime) else None for k in ("first", "last"))
-    states = {str(s["state"]): int(s["users"]) for s in row["states"]}
+    states = {str(s.get("state")): int(s["users"]) for s in row["states"]}
     return Run(
         row["_id"] if isinstance(row["_id"], str) else None,
         first,

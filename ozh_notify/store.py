@@ -94,8 +94,9 @@ class Store:
         # Up to MongoDB 5, a sort of more than 100 MB fails without the disk.
         cursor.sort(self.campaign.newest_by(), -1).allow_disk_use(True)
         found = Candidates(keep)
-        await self._reach("scan the users")
-        with failing("scan the users"), pymongo.timeout(READ_LIMIT):
+        doing = "scan the users" + (" with OZH_EXTRA_FILTER" if self.settings.extra_filter else "")
+        await self._reach(doing)
+        with failing(doing), pymongo.timeout(READ_LIMIT):
             while chunk := await cursor.to_list(CHUNK):
                 for user in chunk:
                     self._take(found, user)
@@ -217,7 +218,7 @@ class Store:
         problem = recipient.invalid(user, self.campaign)
         if problem:
             found.reject()
-            log.warning("user %r is left alone: %s", user["_id"], problem)
+            log.info("user %r is left alone: %s", user["_id"], problem)
         else:
             slot = self.campaign.slot
             claimed = at_path(user, f"{slot}.at") is not MISSING

@@ -50,7 +50,10 @@ def _hours(value: object) -> object:
     start, dash, end = value.partition("-")
     if not dash or start.strip() == end.strip():
         raise ValueError("expected two different times of day such as 22:00-09:00")
-    return _clock_time(start.strip()), _clock_time(end.strip())
+    try:
+        return _clock_time(start.strip()), _clock_time(end.strip())
+    except ValueError:
+        raise ValueError("expected two times of day such as 22:00-09:00") from None
 
 
 def _zone(value: object) -> object:
@@ -99,6 +102,11 @@ def _proxy(value: SecretStr) -> SecretStr:
 def _mongo_uri(value: SecretStr) -> SecretStr:
     if not re.match(r"mongodb(\+srv)?://[^/]", value.get_secret_value()):
         raise ValueError("expected an address that begins with mongodb:// or mongodb+srv://")
+    # The driver would take what stands before it for hosts, and name them in its errors.
+    if re.match(r"[^/]*//[^/?]*(/[^?]*@|\?.*@)", value.get_secret_value()):
+        raise ValueError(
+            "percent-encode special characters of the user name and password: / is %2F, ? is %3F"
+        )
     return value
 
 

@@ -78,7 +78,7 @@ def test_where_all_is_well_every_line_is_ok_but_what_a_test_server_lacks(
     assert result.code == 0, result.out
     shown = result.json()
     assert (shown["version"], shown["exit_code"]) == (__version__, 0)
-    assert (shown["verdict"], list(lines(result, "warning"))) == ("warning", ["account"])
+    assert (shown["verdict"], list(lines(result, "warning"))) == ("warning", ["account", "watched"])
     assert "asks for no password" in line(result, "account")["found"]
     assert [one["about"] for one in shown["lines"]] == [
         *("settings", "MongoDB", "account", "collection"),

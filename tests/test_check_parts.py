@@ -300,8 +300,9 @@ def told(file: Path, at: datetime = NOON, **variables: str) -> list[Line]:
             "warning",
             "/no/daily_bonus",
         ),
+        ({"OZH_METRICS_FILE": "./{c}.prom"}, "OZH_METRICS_FILE", "warning", "only {campaign}"),
         ({"OZH_METRICS_FILE": "./x.txt"}, "OZH_METRICS_FILE", "warning", "end with .prom"),
-        ({}, "watched", "ok", "nobody is told when passes fail or stop"),
+        ({}, "watched", "warning", "by nobody"),
         (
             {"OZH_PING_URL": "https://hc-ping.com/key", "OZH_ADMIN_CHAT_ID": "7"},
             *("watched", "ok", "by OZH_PING_URL, OZH_ADMIN_CHAT_ID"),
@@ -329,6 +330,13 @@ def test_a_complete_offer_and_a_folder_for_metrics_are_ok(file: Path, tmp_path: 
     assert shown(about(lines, "offer"))[1].startswith("10 оживашек, 149 ₽, 249 ₽")
     assert {line.verdict.value for line in lines} == {"ok"}
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_wrong_about_the_watchers_is_not_told_twice(file: Path) -> None:
+    """Where a problem is listed, no line says that nobody watches."""
+    both = campaigns(file)
+    lines = said.lines(both[0].settings, both, NOON, ["OZH_PING_URL: expected an address"])
+    assert "watched" not in [line.about for line in lines]
 
 
 def test_now_is_an_argument(file: Path) -> None:

@@ -250,12 +250,21 @@ def test_stdout_holds_the_result_and_stderr_the_rest(ozh: Ozh, users: Users) -> 
     assert "delivered" not in result.err
 
 
+@pytest.mark.parametrize("option", ["--env-file", "-q", "--verbose"])
+def test_an_option_of_every_command_after_one_is_told_its_place(option: str, ozh: Ozh) -> None:
+    """It is what anybody tries first."""
+    result = ozh("status", option, COLUMNS="200")
+    assert result.code == 2
+    assert f"it goes before the command: ozh-notify {option} … status" in result.err
+
+
 def test_logging_turned_off_leaves_stderr_empty_on_success(ozh: Ozh, users: Users) -> None:
     """Cron mails what a job prints there."""
     users.insert_one(discount_user())
     assert ozh("discount", LOGGING_ENABLED="FALSE").err == ""
     assert ozh("discount", "--dry-run", LOGGING_ENABLED="false").err == ""
     failed = ozh("discount", LOGGING_ENABLED="False", OZH_TELEGRAM_API_URL="http://127.0.0.1:1")
+    assert len(failed.err.splitlines()) == 1
     assert "cannot be reached" in failed.err
 
 

@@ -234,7 +234,7 @@ async def test_all_reasons_are_listed_at_once(ozh: Ozh, users: Users) -> None:
     [
         ({"discount": slot("unknown", claim="c", hold_until=FAR)}, "ozh-notify reconcile"),
         ({"discount": slot("sent", hold_until=FAR)}, "--again says that the flag was reset"),
-        ({"muted": True}, "ozh-notify unmute takes it back"),
+        ({"muted": True}, "ozh-notify unmute takes the mute back"),
     ],
 )
 async def test_what_can_be_done_about_it_is_said(

@@ -290,7 +290,9 @@ def test_any_command_can_be_run_in_a_pod_like_those_of_the_passes(
         if (manifest["kind"], manifest["metadata"]["name"]) == ("CronJob", "discount")
     ]
     template = cronjob["spec"]["jobTemplate"]["spec"]
-    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": template}
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "discount", "uid": "1"}
+    meta = {"name": "x", "namespace": "ozh-notify", "ownerReferences": [owner]}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": template}
     (tmp_path / "job.json").write_text(json.dumps(job))
     stub = tmp_path / "kubectl"
     stub.write_text(
@@ -299,20 +301,31 @@ def test_any_command_can_be_run_in_a_pod_like_those_of_the_passes(
         'case "$*" in\n'
         f'*"create job"*) cat {tmp_path}/job.json ;;\n'
         f'patch*) exec {shutil.which("kubectl")} "$@" ;;\n'
-        f'"create -f -") cat > {tmp_path}/made.json ;;\n'
+        f'"create -f -") cat > {tmp_path}/made.json; echo created ;;\n'
+        "*wait*) echo condition met ;;\n"
+        "*logs*) echo what it said ;;\n"
+        "*get*) echo 77 ;;\n"
         "esac\n"
     )
     stub.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     line = f"{function}\nozh discount --limit 10"
-    subprocess.run(["bash", "-euc", line], env={"PATH": path}, check=True)
+    done = subprocess.run(
+        ["bash", "-uc", line], env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (77, "what it said\n"), done.stderr
     made = json.loads((tmp_path / "made.json").read_text())
     kubernetes_validate.validate(made, VERSIONS[0], strict=True)
+    # A Job of the CronJob's would push the passes' own out of its history.
+    assert made["metadata"] == {"name": "x", "namespace": "ozh-notify"}
     [only] = made["spec"]["template"]["spec"].pop("containers")
     [passes] = copy.deepcopy(template["template"]["spec"]).pop("containers")
     assert only == {**passes, "args": ["discount", "--limit", "10"]}
     spec = made["spec"]
     assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (1, 1, 0)
     asked = (tmp_path / "asked").read_text()
-    assert "--from=cronjob/discount" in asked
-    assert asked.splitlines()[-1].startswith("-n ozh-notify logs job/ozh-")
+    [name] = re.findall(r"^-n ozh-notify create job (\S+) --from=cronjob/discount ", asked, re.M)
+    *_, waited, logs, code = asked.splitlines()
+    assert waited.endswith(f" --for jsonpath={{.status.conditions}} job/{name}")
+    assert logs == f"-n ozh-notify logs job/{name}"
+    assert code.startswith(f"-n ozh-notify get pods -l job-name={name} ")

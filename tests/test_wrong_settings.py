@@ -64,6 +64,9 @@ KINDS: dict[str, Wrong] = {
     "a password that is not encoded": Wrong(
         78, ("MONGO_URI", "percent-encode"), uri(f"{PASSWORD}@127.0.0.1:1/bot")
     ),
+    "a password with a slash": Wrong(
+        78, ("MONGO_URI", "percent-encode", "%2F"), uri(f"777,{PASSWORD}/x@127.0.0.1:1/bot")
+    ),
     "an option nobody knows": Wrong(78, ("MONGO_URI", "options"), uri("h/bot?nonsense=1")),
     "no URI": Wrong(78, ("MONGO_URI is missing",), {"MONGO_URI": None}),
     "no database": Wrong(78, ("MONGO_DB_NAME is missing",), uri("127.0.0.1:1/")),

@@ -45,7 +45,8 @@ def lines(
     if not touched(problems, "OZH_MAX_RECIPIENTS"):
         yield _fuse(settings)
     yield from _metrics(settings, campaigns)
-    yield _watched(settings)
+    if not touched(problems, "OZH_METRICS", "OZH_PUSHGATEWAY", "OZH_PING", "OZH_ADMIN"):
+        yield _watched(settings)
 
 
 def _cure(text: str) -> tuple[str, str]:
@@ -114,6 +115,10 @@ def _metrics(settings: Settings, campaigns: Sequence[Campaign]) -> Iterator[Line
             do = "no metrics would be written; nothing else depends on them"
             yield warning("OZH_METRICS_FILE", f"{folder} is no folder this user may write to", do)
             return
+    if "{" in settings.metrics_file.replace("{campaign}", ""):
+        do = "only {campaign} is filled in"
+        yield warning("OZH_METRICS_FILE", settings.metrics_file, do)
+        return
     if not settings.metrics_file.endswith(".prom"):
         do = "node_exporter reads files that end with .prom, and no others"
         yield warning("OZH_METRICS_FILE", settings.metrics_file, do)
@@ -130,5 +135,6 @@ def _watched(settings: Settings) -> Line:
         "OZH_ADMIN_CHAT_ID": settings.admin_chat_id,
     }
     named = [name for name, value in watchers.items() if value]
-    nobody = "nobody is told when passes fail or stop: docs/watching.md"
-    return ok("watched", f"by {', '.join(named)}" if named else nobody)
+    if not named:
+        return warning("watched", "by nobody", "docs/watching.md: who is told when passes stop")
+    return ok("watched", f"by {', '.join(named)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
@@ -20,8 +21,28 @@ from ozh_notify.logs import Redactor
 
 TYPERS_CTRL_C = 130
 
+
+class Group(typer.core.TyperGroup):
+    """Says of an option of every command, given after one, where it goes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command line."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Typer shows its NoSuchOption to nobody.
+            name = getattr(error, "option_name", None)
+            if not any(name in param.opts for param in self.params):
+                raise
+            line = f"ozh-notify {name} … {ctx.invoked_subcommand}"
+            raise typer.BadParameter(
+                f"it goes before the command: {line}", param_hint=name
+            ) from None
+
+
 app = typer.Typer(
     name="ozh-notify",
+    cls=Group,
     help="Message the users of a Telegram bot: each exactly once, at Telegram's pace.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

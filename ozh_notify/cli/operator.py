@@ -25,6 +25,8 @@ PIPE_WIDTH = 400
 COLUMNS = ("chat", "user", "state", "at", "run", "message", "error")
 """Of a delivery."""
 
+RUN = len("20261124T080509Z-1234abcd")
+
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "yes": "green", "no": "red"}
 
 
@@ -86,7 +88,8 @@ def print_table(
     # As plain text: a name in it may hold brackets, which would be read as markup.
     table = Table(title=Text(redact(title)), title_justify="left", show_header=any(columns))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # A run's id is there to be copied: it stays in one piece.
+        table.add_column(column, overflow="fold", min_width=RUN if column == "run" else None)
     for row in rows:
         cells = ["" if cell is None else redact(str(cell)) for cell in row]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
@@ -94,17 +97,24 @@ def print_table(
 
 
 def print_deliveries(
-    title: str, entries: Sequence[Entry], settings: Settings, redact: Callable[[str], str]
+    title: str,
+    entries: Sequence[Entry],
+    settings: Settings,
+    redact: Callable[[str], str],
+    *,
+    runs: bool = True,
 ) -> None:
-    """One delivery a row, with its time in the operator's zone."""
+    """One delivery a row, with its time in the operator's zone; ``runs``: with its run."""
     from ozh_notify.words import moment  # noqa: PLC0415 - the driver
 
     rows = []
     for entry in entries:
         at = moment(entry.at, settings) if isinstance(entry.at, datetime) else entry.at
-        kept = [entry.slot.get(key) for key in ("run", "message_id", "error")]
-        rows.append((entry.chat_id, entry.id, entry.slot.get("state"), at, *kept))
+        run = [entry.slot.get("run")] if runs else []
+        kept = [entry.slot.get(key) for key in ("message_id", "error")]
+        rows.append((entry.chat_id, entry.id, entry.slot.get("state"), at, *run, *kept))
+    columns = [column for column in COLUMNS if runs or column != "run"]
     if rows:
-        print_table(title, COLUMNS, rows, redact)
+        print_table(title, columns, rows, redact)
     else:
-        print(title)
+        print(redact(title))

@@ -113,7 +113,7 @@ def _reconcile(asked: Asked) -> None:
         also = f"; {changed} changed meanwhile and were left as they are" if changed else ""
         print(f"{settled} are {asked.action.target.value} now{also}")
     elif asked.action and found.entries:
-        print("nothing was changed")
+        print("none of them was changed")
 
 
 async def _read(asked: Asked) -> Found:

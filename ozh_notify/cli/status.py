@@ -38,6 +38,9 @@ MEANINGS = {
 }
 
 
+DUE = "a pass would find them; those without a usable chat id included"
+
+
 def add(app: typer.Typer) -> None:
     """Add the command."""
     app.command("status")(command)
@@ -92,7 +95,7 @@ def _print_run(campaign: Campaign, run: str, as_json: bool, redact: Redact) -> N
         print_json({"campaign": campaign.name, "run": run, "deliveries": deliveries}, redact)
         return
     title = f"{campaign.name}, run {run}: {len(entries)} users"
-    print_deliveries(title, entries, campaign.settings, redact)
+    print_deliveries(title, entries, campaign.settings, redact, runs=False)
 
 
 async def _read_run(campaign: Campaign, run: str) -> list[Entry]:
@@ -103,7 +106,7 @@ async def _read_run(campaign: Campaign, run: str) -> list[Entry]:
 
 
 def _print(status: Status, settings: Settings, redact: Redact) -> None:
-    rows: list[tuple[object, ...]] = [("due now", status.due, status.closed or "")]
+    rows: list[tuple[object, ...]] = [("due now", status.due, status.closed or DUE)]
     rows += [
         (
             state,

@@ -18,13 +18,15 @@ def finished(result: Result) -> None:
     """The one line that says what came of a pass."""
     counts = {name: getattr(result, name) for name in COUNTS.split()}
     words = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    if not log.isEnabledFor(logging.WARNING):
+        return  # LOGGING_ENABLED=False: the error itself is on stderr as it is
     log.log(
         LEVELS.get(result.exit_code, logging.ERROR),
         "%s finished: %s, exit %d, %s, took %.1f s%s",
         result.campaign,
         result.status,
         result.exit_code,
-        words or "nobody to message",
+        words or ("nobody to message" if result.status == "ok" else "nobody was messaged"),
         result.duration_seconds,
         f": {_one_line(result.error)}" if result.error else "",
         extra={
