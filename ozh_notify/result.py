@@ -69,11 +69,13 @@ class Result:
     error: str | None = None
     preview: Preview | None = None
     exit_code: Exit = Exit.OK
+    no_users: bool = False
+    """The collection is empty: a new bot, or the name of another database."""
 
     def as_json(self) -> dict[str, Any]:
         """The object ``--json`` prints; ``preview`` is there in a dry run only."""
         values = asdict(self)
-        del values["exit_code"]
+        del values["exit_code"], values["no_users"]
         if self.preview is None:
             del values["preview"]
         moments = {key: getattr(self, key).isoformat() for key in ("started_at", "finished_at")}

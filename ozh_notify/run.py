@@ -93,6 +93,7 @@ class Pass:
         self._held: dict[str, int] = {}
         self._preview: Preview | None = None
         self._bot: str | None = None
+        self._no_users = False
         self._bug: OzhError | None = None
 
     async def run(
@@ -141,7 +142,9 @@ class Pass:
 
     async def _look(self, store: Store) -> None:
         """Sample, sweep and scan; then the fuse."""
-        findings = guard.inspect(await store.sample(guard.SAMPLE), self.campaign)
+        sample = await store.sample(guard.SAMPLE)
+        self._no_users = not sample
+        findings = guard.inspect(sample, self.campaign)
         for warning in findings.warnings:
             log.warning("%s", warning)
         if findings.fatal:
@@ -278,4 +281,5 @@ class Pass:
             error=str(error) if error else self._closed,
             preview=self._preview,
             exit_code=error.exit_code if error else Exit.OK,
+            no_users=self._no_users,
         )

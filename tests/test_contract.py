@@ -95,7 +95,7 @@ def test_states_and_their_fields_are_those_of_the_contract() -> None:
 def test_the_results_keys_are_those_of_the_contract() -> None:
     """In this order; what is not told of every pass comes after them."""
     names = [field.name for field in fields(Result)]
-    assert names == [*RESULT, "preview", "exit_code"]
+    assert names == [*RESULT, "preview", "exit_code", "no_users"]
     assert unnamed({*RESULT, "preview"}) == []
 
 

@@ -167,6 +167,7 @@ def test_wrong_settings_are_reported_as_far_as_they_can_be_read(
     ozh: Ozh, users: Users, tmp_path: Path
 ) -> None:
     """A typo in one variable does not silence the metrics that would tell of it."""
+    users.insert_one(discount_user())
     file = tmp_path / "ozh.prom"
     assert ozh("discount", OZH_METRICS_FILE=str(file)).code == 0
     succeeded = samples(file)[LAST_SUCCESS, "discount", "0"]
@@ -254,3 +255,18 @@ def test_trial_runs_are_reported_nowhere(
     assert done.code == 0, done.err
     assert (file.exists(), server.paths) == (False, [])
     assert 424242 not in [message.chat_id for message in bot_api.control.messages()]
+
+
+def test_a_pass_over_an_empty_collection_is_no_success(
+    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+) -> None:
+    """A mistyped database would be green for ever, and nobody messaged."""
+    file = tmp_path / "x.prom"
+    typo: dict[str, Any] = {"MONGO_DB_NAME": f"{users.database.name}x"}
+    wrong = ozh("discount", OZH_METRICS_FILE=str(file), **typo)
+    assert wrong.code == 0
+    assert "are MONGO_DB_NAME and OZH_USERS_COLLECTION right?" in wrong.err
+    assert f"\n{LAST_SUCCESS}" not in file.read_text()
+    users.insert_one(discount_user())
+    assert ozh("discount", OZH_METRICS_FILE=str(file)).code == 0
+    assert f"\n{LAST_SUCCESS}" in file.read_text()

@@ -46,11 +46,12 @@ class Targets:
         """Whether the campaign did what it is for.
 
         The discount has nothing to do in quiet hours: a success. A daily bonus that only ever
-        comes at the wrong hour reaches nobody: none.
+        comes at the wrong hour reaches nobody: none. Nor is a pass over an empty collection, as a
+        mistyped name of the database has: somebody must hear of it.
         """
         if result.status == "outside_hours":
             return not self.daily
-        return result.exit_code is Exit.OK
+        return result.exit_code is Exit.OK and not result.no_users
 
 
 def unwatched(options: Options) -> bool:
