@@ -84,4 +84,6 @@ def _shown(user: Mapping[str, Any]) -> str:
     """The fields that matter here; a short document is one line."""
     fields = {name: user[name] for name in FIELDS_SHOWN if name in user}
     indent = 2 if "ozh_notify" in fields else None
-    return json.dumps(fields, indent=indent, default=lambda moment: f"{moment:%Y-%m-%d %H:%M:%S}")
+    return json.dumps(
+        fields, indent=indent, default=lambda moment: f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+    )
