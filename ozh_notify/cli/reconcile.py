@@ -111,7 +111,7 @@ def _reconcile(asked: Asked) -> None:
         print(asked.redact(json.dumps({**head, **counts}, ensure_ascii=False, default=str)))
     elif agreed and asked.action:
         also = f"; {changed} changed meanwhile and were left as they are" if changed else ""
-        print(f"{settled} are {asked.action.target.value} now{also}")
+        print(f"now {asked.action.target.value}: {settled}{also}")
     elif asked.action and found.entries:
         print("none of them was changed")
 
@@ -141,9 +141,16 @@ def _agrees(asked: Asked, found: Found) -> bool:
     """Ask on the terminal; the end of input is a no."""
     assert asked.action  # noqa: S101 - see its caller
     what = (
-        "will be messaged by the next pass" if asked.action.value == "resend" else "count as sent"
+        "will be messaged by the next pass"
+        if asked.action.value == "resend"
+        else "will count as sent"
     )
-    print(f"{len(found.entries)} users {what}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(
+        f"Users who {what}: {len(found.entries)}. Go on? [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
     return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
 
 
