@@ -299,7 +299,7 @@ def _unread(path: Path, statement: Binding) -> str | None:
     """
     text, line = statement.original
     names = re.findall(r"^\s*(?:export\s+)?([A-Z][A-Z_]*)", text, re.MULTILINE)
-    known = {*variables(), *(f"{secret}_FILE" for secret in SECRETS)}
+    known = _known()
     ours = [name for name in names if name in known or name.startswith("OZH_")]
     no_value = statement.key and statement.value is None
     if not ours or not (statement.error or no_value or "\n" in text.strip()):
@@ -376,9 +376,13 @@ def _listed(problems: list[str]) -> str:
     return f"{head}:\n" + "\n".join(f"  - {problem}" for problem in problems)
 
 
+def _known() -> list[str]:
+    """Every name that is understood: variables, and the ``…_FILE`` forms of secrets."""
+    return [*variables(), *(f"{secret}_FILE" for secret in SECRETS)]
+
+
 def _unknown(name: str) -> str:
-    known = [*variables(), *(f"{secret}_FILE" for secret in SECRETS)]
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, _known(), n=1)
     return f"{name} is no variable of ozh-notify" + (f": did you mean {near[0]}?" if near else "")
 
 

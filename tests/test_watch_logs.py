@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -77,6 +78,23 @@ def test_the_line_of_a_pass_that_needs_attention_is_found_by_its_level(
     line = json.loads(row)
     assert (done.code, line["level"], line["exit_code"]) == (code, level, code)
     assert words in line["message"]
+
+
+def test_users_who_are_left_alone_are_one_warning(ozh: Ozh, users: Users) -> None:
+    """However many they are; each is named where more than warnings is asked for."""
+    people = [discount_user(telegram_id=None) for _ in range(3)]
+    users.insert_many([*people, discount_user()])
+    [row] = ozh("-q", "discount").err.splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\d [\d:.]+[+-]\d\d:\d\d WARNING 3 users have no usable", row)
+    users.update_many({"discount_offered": True}, {"$set": {"discount_offered": False}})
+    text = ozh("discount").err
+    assert all(repr(user["_id"]) in text for user in people)
+
+
+def test_a_dry_run_that_could_not_look_shows_no_counts(ozh: Ozh) -> None:
+    """A "0 to be messaged" would be read as an answer."""
+    failed = ozh("discount", "--dry-run", OZH_SHARDS="x")
+    assert failed.out == "discount: dry run, nothing was written or sent: error\n"
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["journal", "inherited"])
