@@ -58,7 +58,7 @@ def discounts() -> Documents:
         *held(2000, state="unreachable", hold_until=soon),
         *held(IN_DOUBT, state="unknown", hold_until=FAR),
         *held(SENDING, state="sending", hold_until=soon),
-        *held(LAPSED, state="sending", hold_until=ago(hours=1)),
+        *held(LAPSED, state="sending", at=now(), hold_until=ago(hours=1)),
         *(user() for _ in range(1000)),
     ]
 
@@ -76,7 +76,7 @@ def bonuses() -> Documents:
         *held(2000, state="sent", hold_until=midnight),
         *held(IN_DOUBT, state="unknown", hold_until=midnight),
         *held(SENDING, state="sending", hold_until=midnight),
-        *held(LAPSED, state="sending", hold_until=ago(hours=1)),
+        *held(LAPSED, state="sending", at=now(), hold_until=ago(hours=1)),
         *(user() for _ in range(1000)),
     ]
 
