@@ -8,8 +8,8 @@ from datetime import timedelta
 from benchmarks import crowd
 from benchmarks.figure import Amounts, Figure, median, ratio
 from benchmarks.ground import OZH, ROOT, Ground, run
-from ozh_notify.audience import Query, eligible
 from ozh_notify.campaigns import registry
+from ozh_notify.users.audience import Query, eligible
 
 PYTHON = str(ROOT / ".venv/bin/python")
 MIB = 2**20

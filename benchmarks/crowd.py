@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from benchmarks.ground import Users
-from ozh_notify.sandbox.people import FAR, NAMES
+from ozh_notify.sandbox.demo.users import FAR, NAMES
 
 BATCH = 10_000
 Document = dict[str, Any]

@@ -18,10 +18,10 @@ import pymongo
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
-from ozh_notify.indexes import recommended
-from ozh_notify.message import Composer
+from ozh_notify.config.settings import Settings, load
+from ozh_notify.messaging.message import Composer
 from ozh_notify.sandbox import mongo
-from ozh_notify.settings import Settings, load
+from ozh_notify.users.indexes import recommended
 
 ROOT = Path(__file__).parents[1]
 OZH = str(ROOT / ".venv/bin/ozh-notify")

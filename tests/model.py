@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.ledger import Outcome
-from ozh_notify.recipient import Recipient
-from ozh_notify.reconcile import Book
-from ozh_notify.settings import load
+from ozh_notify.config.settings import load
+from ozh_notify.operator.reconcile import Book
+from ozh_notify.users.delivery_state import Outcome
+from ozh_notify.users.recipient import Recipient
 
 T = TypeVar("T")
 Users = Collection[dict[str, Any]]

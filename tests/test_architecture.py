@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from dotenv import dotenv_values
 
-from ozh_notify.settings import SECRETS, load, variables
+from ozh_notify.config.settings import SECRETS, load, variables
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ozh_notify"
@@ -21,26 +21,33 @@ EXAMPLE = ROOT / ".env.example"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS: dict[str, tuple[str, ...]] = {
-    "motor": ("driver.py",),
-    "pymongo": ("driver.py", "store.py", "sandbox/"),
-    "bson": ("driver.py", "desk.py", "values.py", "sandbox/"),
-    "telegram": ("sender.py", "transport.py"),
-    "aiohttp": ("transport.py", "sandbox/botapi/"),
-    "aiohttp_socks": ("transport.py",),
-    "aiolimiter": ("pacer.py",),
-    "jinja2": ("message.py",),
+    "motor": ("mongo/",),
+    "pymongo": ("mongo/", "sandbox/"),
+    "bson": ("mongo/", "config/types.py", "sandbox/"),
+    "telegram": ("messaging/",),
+    "aiohttp": ("messaging/transport.py", "sandbox/botapi/"),
+    "aiohttp_socks": ("messaging/transport.py",),
+    "aiolimiter": ("messaging/pacer.py",),
+    "jinja2": ("messaging/",),
     "typer": ("cli/",),
-    "rich": ("report.py", "cli/", "sandbox/"),
-    "pydantic": ("settings.py", "values.py", "watch/failure.py"),
-    "pydantic_settings": ("settings.py",),
-    "dotenv": ("settings.py",),
-    "prometheus_client": ("watch/",),
-    "tzlocal": ("settings.py",),
+    "rich": ("cli/", "sandbox/"),
+    "pydantic": ("config/", "monitoring/failure.py"),
+    "pydantic_settings": ("config/",),
+    "dotenv": ("config/",),
+    "prometheus_client": ("monitoring/",),
+    "tzlocal": ("config/",),
     "uvloop": ("cli/loop.py",),
 }
 """Where each vendor package may be imported; a name that ends with / is a folder."""
 
-PURE = ("audience.py", "ledger.py", "breaker.py", "guard.py", "recipient.py", "telegram_html.py")
+PURE = (
+    "users/audience.py",
+    "users/delivery_state.py",
+    "users/field_mapping.py",
+    "users/recipient.py",
+    "passes/breaker.py",
+    "messaging/html.py",
+)
 
 
 def imports(source: Path) -> Iterator[str]:
@@ -89,7 +96,10 @@ def test_the_environment_is_read_in_one_file() -> None:
         for source in SOURCES
         if re.search(r"\bos\.(environ|getenv)\b", source.read_text(encoding="utf-8"))
     }
-    assert {r for r in readers if not r.startswith("sandbox/")} == {"settings.py", "logs.py"}
+    assert {r for r in readers if not r.startswith("sandbox/")} == {
+        "config/settings.py",
+        "logs.py",
+    }
 
 
 def test_nothing_in_the_package_listens_but_the_sandbox() -> None:

@@ -10,18 +10,24 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from ozh_notify.audience import Query
-from ozh_notify.breaker import Breaker
 from ozh_notify.campaigns.discount import Discount
-from ozh_notify.candidates import Candidate, Candidates
 from ozh_notify.clock import Clock
-from ozh_notify.delivery import MAX_IN_FLIGHT, MOST_UNRECORDED, RECORD_AT_MOST, Delivery, Job
-from ozh_notify.ledger import Outcome, Record, State
-from ozh_notify.message import Composer, Message
-from ozh_notify.pacer import Pacer
-from ozh_notify.recipient import Recipient
-from ozh_notify.settings import load
-from ozh_notify.stop import Stop
+from ozh_notify.config.settings import load
+from ozh_notify.messaging.message import Composer, Message
+from ozh_notify.messaging.pacer import Pacer
+from ozh_notify.passes.breaker import Breaker
+from ozh_notify.passes.delivery import (
+    MAX_IN_FLIGHT,
+    MOST_UNRECORDED,
+    RECORD_AT_MOST,
+    Delivery,
+    Job,
+)
+from ozh_notify.passes.stop import Stop
+from ozh_notify.users.audience import Query
+from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.delivery_state import Outcome, Record, State
+from ozh_notify.users.recipient import Recipient
 
 IN_DOUBT = MOST_UNRECORDED + RECORD_AT_MOST + MAX_IN_FLIGHT
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ozh_notify import settings
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.ledger import State, hold_until
+from ozh_notify.config import settings
+from ozh_notify.config.settings import local
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import local
+from ozh_notify.users.delivery_state import State, hold_until
 from tests.conftest import Ozh
 from tests.passes import FAR, Users, as_if_now, chats, clock_shows, ended, slots, zone_of
 from tests.people import ago, bonus_user

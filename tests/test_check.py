@@ -12,9 +12,9 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify import __version__
-from ozh_notify import settings as settings_module
 from ozh_notify.campaigns import registry
-from ozh_notify.check import check, exit_code
+from ozh_notify.config import settings as settings_module
+from ozh_notify.operator.check import check, exit_code
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import PASSWORD, Finished, Ozh
 from tests.people import bonus_user, discount_user, now, user

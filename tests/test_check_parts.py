@@ -9,12 +9,26 @@ from typing import Any
 import pytest
 from bson import Decimal128, Int64, ObjectId
 
-from ozh_notify import guard
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.check import Line, account, exit_code, fields, said, verdict
-from ozh_notify.check.lines import failed, ok, problem, warning
+from ozh_notify.config.settings import Settings, load
 from ozh_notify.errors import ConfigError, Incomplete, Unavailable
-from ozh_notify.settings import Settings, load
+from ozh_notify.operator.check import (
+    Line,
+    exit_code,
+    fields,
+    privileges,
+    verdict,
+)
+from ozh_notify.operator.check import (
+    settings as settings_checks,
+)
+from ozh_notify.operator.check.line import (
+    failed,
+    ok,
+    problem,
+    warning,
+)
+from ozh_notify.users import field_mapping
 from tests.people import now, user
 
 URI = "mongodb://127.0.0.1:1/bot"
@@ -116,7 +130,7 @@ def test_an_account_is_judged_by_what_it_may_do_with_the_users(
     who: Document, expected: str, words: str
 ) -> None:
     """Too little is a problem, more than is needed a warning, what cannot be seen neither."""
-    line = account.line(who, "bot", "users")
+    line = privileges.line(who, "bot", "users")
     assert line.verdict.value == expected
     assert words in line.found
 
@@ -125,9 +139,9 @@ def test_a_role_of_another_database_does_not_count() -> None:
     """But for those whose name says that they do."""
     who = signed_in()
     who["authenticatedUserRoles"] = [{"role": "readWrite", "db": "other"}]
-    assert account.line(who, "bot", "users").verdict.value == "problem"
+    assert privileges.line(who, "bot", "users").verdict.value == "problem"
     who["authenticatedUserRoles"] = [{"role": "readWriteAnyDatabase", "db": "admin"}]
-    assert account.line(who, "bot", "users").verdict.value == "warning"
+    assert privileges.line(who, "bot", "users").verdict.value == "warning"
 
 
 # --- fields ---
@@ -161,8 +175,8 @@ def test_a_field_is_a_problem_exactly_where_a_pass_would_refuse(
     """And a warning at least where a pass would warn."""
     sample, both = crowd(count, **changed), campaigns(file)
     found = fields.lines(sample, both)
-    refused = any(guard.inspect(sample, campaign).fatal for campaign in both)
-    warned = any(guard.inspect(sample, campaign).warnings for campaign in both)
+    refused = any(field_mapping.inspect(sample, campaign).fatal for campaign in both)
+    warned = any(field_mapping.inspect(sample, campaign).warnings for campaign in both)
     assert (verdict(found).value == "problem") is refused
     if warned and not refused:
         assert verdict(found).value == "warning"
@@ -268,7 +282,7 @@ def test_a_few_odd_values_are_a_warning_that_counts_them(file: Path) -> None:
 def told(file: Path, at: datetime = NOON, **variables: str) -> list[Line]:
     """Lines about the settings alone."""
     both = campaigns(file, **variables)
-    return list(said.lines(both[0].settings, both, at, ()))
+    return list(settings_checks.lines(both[0].settings, both, at, ()))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +349,9 @@ def test_a_complete_offer_and_a_folder_for_metrics_are_ok(file: Path, tmp_path: 
 def test_what_is_wrong_about_the_watchers_is_not_told_twice(file: Path) -> None:
     """Where a problem is listed, no line says that nobody watches."""
     both = campaigns(file)
-    lines = said.lines(both[0].settings, both, NOON, ["OZH_PING_URL: expected an address"])
+    lines = settings_checks.lines(
+        both[0].settings, both, NOON, ["OZH_PING_URL: expected an address"]
+    )
     assert "watched" not in [line.about for line in lines]
 
 
@@ -348,8 +364,8 @@ def test_now_is_an_argument(file: Path) -> None:
 
 def test_old_servers_are_a_warning() -> None:
     """Claims need `$isNumber`, of MongoDB 4.4."""
-    from ozh_notify.check.database import _server
-    from ozh_notify.desk import Server
+    from ozh_notify.mongo.operator_queries import Server
+    from ozh_notify.operator.check.database import _server
 
     assert shown(_server(Server("4.2.24", None, False)))[0] == "warning"
     assert shown(_server(Server("4.4.0", None, False)))[1].startswith("4.4.0, no replica set")

@@ -6,11 +6,11 @@ from typing import Any
 
 from pymongo.collection import Collection
 
-from ozh_notify.audience import Query, claimable
 from ozh_notify.campaigns.discount import Discount
-from ozh_notify.candidates import Candidate
-from ozh_notify.settings import load
-from ozh_notify.store import Store
+from ozh_notify.config.settings import load
+from ozh_notify.mongo.pass_store import Store
+from ozh_notify.users.audience import Query, claimable
+from ozh_notify.users.candidates import Candidate
 from tests.people import ago, discount_user, now
 
 Users = Collection[dict[str, Any]]

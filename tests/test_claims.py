@@ -241,7 +241,7 @@ def test_a_send_starts_only_while_its_claim_is_young(
 
 def recipient(user: dict[str, Any], claim: str) -> Any:
     """A claimed user as a pass holds them."""
-    from ozh_notify.recipient import Recipient
+    from ozh_notify.users.recipient import Recipient
 
     return Recipient(
         user["_id"], user["telegram_id"], "", "", claim, ago(minutes=20), time.monotonic(), 1, False
@@ -250,9 +250,9 @@ def recipient(user: dict[str, Any], claim: str) -> Any:
 
 def opened(ozh: Ozh) -> Any:
     """The store of the discount on the test's database."""
-    from ozh_notify import settings
     from ozh_notify.campaigns import registry
-    from ozh_notify.store import Store
+    from ozh_notify.config import settings
+    from ozh_notify.mongo.pass_store import Store
 
     loaded, _ = settings.load(None, ozh.environment)
     return Store(loaded, registry()["discount"](loaded))
@@ -260,7 +260,7 @@ def opened(ozh: Ozh) -> Any:
 
 def sent(user: dict[str, Any], claim: str, message_id: int = 77) -> Any:
     """The record of a delivered message."""
-    from ozh_notify.ledger import Outcome, Record, State
+    from ozh_notify.users.delivery_state import Outcome, Record, State
 
     return Record(recipient(user, claim), Outcome(State.SENT, message_id), "run-1", now())
 
@@ -312,7 +312,7 @@ async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
     ozh: Ozh, users: Users
 ) -> None:
     """JSON may hold half a surrogate pair, which no database takes; long ones are cut."""
-    from ozh_notify.ledger import Outcome, Record, State
+    from ozh_notify.users.delivery_state import Outcome, Record, State
 
     odd = discount_user(ozh_notify={"discount": claimed()})
     users.insert_one(odd)
@@ -327,7 +327,7 @@ async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
 
 async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None:
     """After a doubtful answer: the same users, attempts counted once, nobody else's."""
-    from ozh_notify.audience import Query
+    from ozh_notify.users.audience import Query
 
     who = people(4)
     who[3]["ozh_notify"] = {"discount": claimed(hold_until=now() + LEASE)}

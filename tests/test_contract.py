@@ -14,9 +14,9 @@ from ozh_notify import errors
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import app, run
 from ozh_notify.errors import Exit, OzhError
-from ozh_notify.explain import SLOT_FIELDS
-from ozh_notify.ledger import State
-from ozh_notify.result import Result
+from ozh_notify.operator.explain import SLOT_FIELDS
+from ozh_notify.passes.result import Result
+from ozh_notify.users.delivery_state import State
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.S | re.M))

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.people import STORIES, people
+from ozh_notify.sandbox.demo.users import STORIES, people
 from tests import documents
 from tests.conftest import OZH, Finished, Ozh
 from tests.passes import wait_until

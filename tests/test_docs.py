@@ -13,10 +13,10 @@ import typer
 import yaml
 
 from ozh_notify.cli import app, run
+from ozh_notify.config.settings import SECRETS, Settings, variables
 from ozh_notify.errors import Exit, OzhError
-from ozh_notify.ledger import State
-from ozh_notify.result import outside
-from ozh_notify.settings import SECRETS, Settings, variables
+from ozh_notify.passes.result import outside
+from ozh_notify.users.delivery_state import State
 from tests import documents
 from tests.documents import OPERATING, README, ROOT, RUSSIAN, STATES, headings, read, rows, spans
 

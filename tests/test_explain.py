@@ -12,12 +12,12 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from ozh_notify import settings as settings_module
 from ozh_notify.campaigns import registry
-from ozh_notify.desk import Desk
+from ozh_notify.config import settings as settings_module
 from ozh_notify.errors import ConfigError
-from ozh_notify.explain import Explanation, explain
-from ozh_notify.words import condition, value
+from ozh_notify.mongo.operator_queries import Desk
+from ozh_notify.operator.explain import Explanation, explain
+from ozh_notify.users.describe import condition, value
 from tests.conftest import Ozh
 from tests.people import ago, bonus_user, discount_user, now, user
 

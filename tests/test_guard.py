@@ -10,17 +10,17 @@ import pytest
 from bson import Decimal128, Int64
 from pymongo.collection import Collection
 
-from ozh_notify import guard
 from ozh_notify.campaigns import registry
+from ozh_notify.config.settings import load
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import load
+from ozh_notify.users import field_mapping
 from tests.conftest import Ozh
 from tests.kinds import NOWHERE, put
 from tests.people import ago, bonus_user, discount_user
 
 Users = Collection[dict[str, Any]]
 Document = dict[str, Any]
-Inspect = Callable[..., guard.Findings]
+Inspect = Callable[..., field_mapping.Findings]
 
 FLAGS = {
     "discount": ("OZH_FIELD_DISCOUNT_OFFERED", "discount_offered"),
@@ -112,9 +112,11 @@ def inspect(tmp_path: Path) -> Inspect:
     file = tmp_path / "empty.env"
     file.touch()
 
-    def find(sample: list[Document], campaign: str = "discount", **env: str) -> guard.Findings:
+    def find(
+        sample: list[Document], campaign: str = "discount", **env: str
+    ) -> field_mapping.Findings:
         settings, _ = load(file, {"MONGO_URI": "mongodb://127.0.0.1/bot", **env})
-        return guard.inspect(sample, registry()[campaign](settings))
+        return field_mapping.inspect(sample, registry()[campaign](settings))
 
     return find
 
@@ -127,7 +129,7 @@ def sample(size: int, field: str, value: Any, others: int = 0) -> list[Document]
     ]
 
 
-def serious(found: guard.Findings) -> tuple[int, int]:
+def serious(found: field_mapping.Findings) -> tuple[int, int]:
     """How many findings end a pass, and how many are warnings."""
     return len(found.fatal), len(found.warnings)
 

@@ -9,10 +9,10 @@ import pymongo
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify import settings as settings_module
 from ozh_notify.campaigns import Index, registry
-from ozh_notify.desk import BUILD_LIMIT, Desk
-from ozh_notify.indexes import compare, existing, recommended
+from ozh_notify.config import settings as settings_module
+from ozh_notify.mongo.operator_queries import BUILD_LIMIT, Desk
+from ozh_notify.users.indexes import compare, existing, recommended
 from tests.conftest import Ozh
 from tests.heard import heard
 from tests.people import user

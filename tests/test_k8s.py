@@ -16,8 +16,13 @@ import pytest
 import yaml
 
 from ozh_notify import __version__
+from ozh_notify.config.settings import (
+    SECRETS,
+    Settings,
+    load,
+    variables,
+)
 from ozh_notify.errors import Exit
-from ozh_notify.settings import SECRETS, Settings, load, variables
 from tests.kustomize import Manifest, real_tool, render
 from tests.kustomize import load as load_file
 

@@ -14,8 +14,8 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import run
+from ozh_notify.config.settings import load
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import load
 from tests.conftest import Finished, Ozh
 from tests.people import ago, bonus_user, discount_user, user
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from ozh_notify.clock import Clock
-from ozh_notify.pacer import Pacer
+from ozh_notify.messaging.pacer import Pacer
 
 
 class Scripted(Clock):

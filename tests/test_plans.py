@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify import settings as settings_module
-from ozh_notify.audience import Query
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.desk import Desk
-from ozh_notify.indexes import compare, recommended
-from ozh_notify.reconcile import Book, Narrowing
-from ozh_notify.status import Records
+from ozh_notify.config import settings as settings_module
+from ozh_notify.mongo.operator_queries import Desk
+from ozh_notify.operator.reconcile import Book, Narrowing
+from ozh_notify.operator.status import Records
+from ozh_notify.users.audience import Query
+from ozh_notify.users.indexes import compare, recommended
 from tests.conftest import server_kind
 from tests.heard import Command, heard
 from tests.people import ago, bonus_user, discount_user, now, user

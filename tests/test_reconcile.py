@@ -239,9 +239,9 @@ def test_on_a_terminal_it_asks_first(ozh: Ozh, users: Users, answer: str, state:
 
 async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, users: Users) -> None:
     """Each write repeats the state and the claim it read; the count says how many had changed."""
-    from ozh_notify import settings
     from ozh_notify.campaigns import registry
-    from ozh_notify.reconcile import Action, Book, Narrowing
+    from ozh_notify.config import settings
+    from ozh_notify.operator.reconcile import Action, Book, Narrowing
 
     same, confirmed, claimed = held("unknown"), held("unknown"), held("unknown")
     users.insert_many([same, confirmed, claimed])
@@ -263,11 +263,11 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     ozh: Ozh, users: Users, action: str, state: str
 ) -> None:
     """(l) is addressed to the claim, which settling removes."""
-    from ozh_notify import settings
     from ozh_notify.campaigns import registry
-    from ozh_notify.ledger import Outcome, Record, State
-    from ozh_notify.recipient import Recipient
-    from ozh_notify.reconcile import Action, Book, Narrowing
+    from ozh_notify.config import settings
+    from ozh_notify.operator.reconcile import Action, Book, Narrowing
+    from ozh_notify.users.delivery_state import Outcome, Record, State
+    from ozh_notify.users.recipient import Recipient
 
     doubtful = held("unknown")
     users.insert_one(doubtful)

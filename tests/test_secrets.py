@@ -19,10 +19,10 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify import logs
+from ozh_notify.config.settings import load
 from ozh_notify.logs import Redactor
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import load
 from tests.conftest import API_KEY, PASSWORD, TOKEN, Finished, Ozh
 from tests.people import discount_user
 from tests.test_campaigns import install

@@ -11,9 +11,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from ozh_notify import settings as settings_module
+from ozh_notify.config import settings as settings_module
+from ozh_notify.config.settings import (
+    Settings,
+    database,
+    load,
+    variables,
+)
 from ozh_notify.errors import ConfigError
-from ozh_notify.settings import Settings, database, load, variables
 from tests.conftest import API_KEY, PASSWORD, TOKEN, Ozh
 
 URI = f"mongodb://user:{PASSWORD}@127.0.0.1:27017/bot"

@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from ozh_notify.candidates import Candidate, Candidates, shard_of
 from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.users.candidates import Candidate, Candidates, shard_of
 from tests.conftest import Finished, Ozh
 from tests.people import discount_user
 
@@ -131,7 +131,7 @@ def test_the_own_share_comes_first_newest_first_and_nobody_is_dropped() -> None:
 def test_a_users_shard_is_the_same_in_every_process() -> None:
     """Python's own hash of a text is not."""
     code = (
-        "from ozh_notify.candidates import shard_of; from bson import ObjectId; "
+        "from ozh_notify.users.candidates import shard_of; from bson import ObjectId; "
         "print([shard_of(i, 7) for i in ('anna', 12345, ObjectId('64b000000000000000000001'))])"
     )
     said = {

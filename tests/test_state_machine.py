@@ -23,12 +23,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ozh_notify.audience import Query
-from ozh_notify.candidates import Candidate
-from ozh_notify.delivery import WAKE_MARGIN
-from ozh_notify.ledger import Outcome, Record, State
-from ozh_notify.reconcile import Action, Entry, Listed, Narrowing
-from ozh_notify.settings import SEND_LIMIT
+from ozh_notify.config.settings import SEND_LIMIT
+from ozh_notify.operator.reconcile import (
+    Action,
+    Entry,
+    Listed,
+    Narrowing,
+)
+from ozh_notify.passes.delivery import WAKE_MARGIN
+from ozh_notify.users.audience import Query
+from ozh_notify.users.candidates import Candidate
+from ozh_notify.users.delivery_state import Outcome, Record, State
 from tests.model import (
     FAR,
     LEASE,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
+from ozh_notify.config.settings import SECRETS, variables
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import SECRETS, variables
 from tests import stage
 from tests.conftest import OZH, TOKEN
 from tests.people import bonus_user, discount_user

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ozh_notify.telegram_html import TAGS, HtmlError, parse
+from ozh_notify.messaging.html import TAGS, HtmlError, parse
 
 MARKUP = st.lists(
     st.sampled_from(

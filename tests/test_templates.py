@@ -10,12 +10,18 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.config.settings import load
 from ozh_notify.errors import ConfigError
-from ozh_notify.message import SAMPLE_NAMES, Composer, Unrenderable, plural, preview
-from ozh_notify.recipient import language, name
+from ozh_notify.messaging.html import TEXT_LIMIT, parse
+from ozh_notify.messaging.message import (
+    SAMPLE_NAMES,
+    Composer,
+    Unrenderable,
+    plural,
+    preview,
+)
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.settings import load
-from ozh_notify.telegram_html import TEXT_LIMIT, parse
+from ozh_notify.users.recipient import language, name
 from tests.conftest import Ozh
 from tests.people import bonus_user, discount_user
 

@@ -15,13 +15,18 @@ import pytest
 from pymongo.collection import Collection
 from telegram.error import BadRequest, Forbidden, TelegramError
 
-from ozh_notify.ledger import Blame, State
-from ozh_notify.message import Message
+from ozh_notify.config.settings import load
+from ozh_notify.messaging.message import Message
+from ozh_notify.messaging.sender import Sender
+from ozh_notify.messaging.transport import (
+    AiohttpRequest,
+    NeverLeft,
+    NoAnswer,
+    TooManyRequests,
+)
 from ozh_notify.sandbox.botapi.client import Server
 from ozh_notify.sandbox.mongo import free_port
-from ozh_notify.sender import Sender
-from ozh_notify.settings import load
-from ozh_notify.transport import AiohttpRequest, NeverLeft, NoAnswer, TooManyRequests
+from ozh_notify.users.delivery_state import Blame, State
 from tests.conftest import PASSWORD, TOKEN, Ozh
 from tests.people import discount_user
 

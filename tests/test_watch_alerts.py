@@ -13,10 +13,10 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from ozh_notify.latency import Latency
-from ozh_notify.result import outside
-from ozh_notify.watch.metrics import Figures
-from ozh_notify.watch.targets import Targets
+from ozh_notify.monitoring.metrics import Figures
+from ozh_notify.monitoring.targets import Targets
+from ozh_notify.passes.latency import Latency
+from ozh_notify.passes.result import outside
 from tests import watching
 
 ROOT = Path(__file__).parents[1]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify import telegram_html
 from ozh_notify.errors import ConfigError, Exit
 from ozh_notify.logs import Redactor
-from ozh_notify.result import outside
+from ozh_notify.messaging import html as telegram_html
+from ozh_notify.monitoring import digest
+from ozh_notify.passes.result import outside
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.watch import digest
 from tests.conftest import Ozh
 from tests.people import discount_user
 

@@ -14,11 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo.collection import Collection
 
-from ozh_notify.latency import Latency
-from ozh_notify.result import outside
+from ozh_notify.monitoring.metrics import Figures
+from ozh_notify.monitoring.targets import Targets
+from ozh_notify.passes.latency import Latency
+from ozh_notify.passes.result import outside
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.watch.metrics import Figures
-from ozh_notify.watch.targets import Targets
 from tests import watching
 from tests.conftest import Ozh
 from tests.people import bonus_user, discount_user

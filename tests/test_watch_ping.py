@@ -13,9 +13,9 @@ from pymongo.collection import Collection
 
 from ozh_notify.errors import ConfigError
 from ozh_notify.logs import Redactor
-from ozh_notify.result import outside
+from ozh_notify.monitoring import ping
+from ozh_notify.passes.result import outside
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.watch import ping
 from tests import watching
 from tests.conftest import TOKEN, Ozh
 from tests.people import discount_user

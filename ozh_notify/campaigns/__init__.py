@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:  # so that `--help` can list campaigns without it
-    from ozh_notify.settings import Settings
+    from ozh_notify.config.settings import Settings
 
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 """The end of a period that never ends; the last year a BSON date and Python share."""

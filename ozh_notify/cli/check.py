@@ -11,12 +11,17 @@ import typer
 
 from ozh_notify import __version__, logs
 from ozh_notify.campaigns import registry
-from ozh_notify.cli.common import Common
+from ozh_notify.cli.arguments import (
+    console,
+    now,
+    print_json,
+    print_table,
+)
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import console, now, print_json, print_table
+from ozh_notify.cli.options import Common
 
 if TYPE_CHECKING:
-    from ozh_notify.check import Line
+    from ozh_notify.operator.check import Line
 
 
 def add(app: typer.Typer) -> None:
@@ -33,7 +38,7 @@ def command(
     Exit 0: ready, warnings or not. 78: something in the configuration is wrong, whatever else
     there is. 69: else MongoDB or Telegram cannot be reached.
     """
-    from ozh_notify.check import exit_code  # noqa: PLC0415 - the driver and Telegram
+    from ozh_notify.operator.check import exit_code  # noqa: PLC0415 - the driver and Telegram
 
     lines, redact = _look(context.obj)
     code = exit_code(lines)
@@ -46,8 +51,8 @@ def command(
 
 
 def _look(common: Common) -> tuple[list[Line], logs.Redactor]:
-    from ozh_notify import settings  # noqa: PLC0415 - pydantic
-    from ozh_notify.check import check  # noqa: PLC0415
+    from ozh_notify.config import settings  # noqa: PLC0415 - pydantic
+    from ozh_notify.operator.check import check  # noqa: PLC0415
 
     campaigns = registry()
     declared = tuple(name for campaign in campaigns.values() for name in campaign.variables)
@@ -71,7 +76,7 @@ def _look(common: Common) -> tuple[list[Line], logs.Redactor]:
 
 
 def _worst(lines: Sequence[Line]) -> str:
-    from ozh_notify.check import verdict  # noqa: PLC0415
+    from ozh_notify.operator.check import verdict  # noqa: PLC0415
 
     return verdict(lines).value
 

@@ -31,7 +31,7 @@ def demo(
 
     from rich.console import Console  # noqa: PLC0415
 
-    from ozh_notify.sandbox import demo as show  # noqa: PLC0415
+    from ozh_notify.sandbox.demo import run as show  # noqa: PLC0415
 
     console = Console(highlight=False)
     if serve:

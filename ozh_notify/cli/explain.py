@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.cli.common import Common
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import (
+from ozh_notify.cli.arguments import (
     campaign_named,
     complete_campaign,
     console,
@@ -18,10 +16,12 @@ from ozh_notify.cli.operator import (
     print_json,
     print_table,
 )
+from ozh_notify.cli.loop import wait_for
+from ozh_notify.cli.options import Common
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ozh_notify.explain import Explanation
+    from ozh_notify.operator.explain import Explanation
 
 
 def add(app: typer.Typer) -> None:
@@ -55,8 +55,8 @@ def command(
 
 
 async def _read(campaign: Campaign, name: str) -> Explanation:
-    from ozh_notify.desk import Desk  # noqa: PLC0415 - the driver
-    from ozh_notify.explain import explain  # noqa: PLC0415
+    from ozh_notify.mongo.operator_queries import Desk  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.explain import explain  # noqa: PLC0415
 
     async with Desk(campaign.settings) as desk:
         found = await desk.find(name)
@@ -74,7 +74,7 @@ async def _read(campaign: Campaign, name: str) -> Explanation:
 
 
 def _print(found: Explanation, campaign: Campaign, redact: Callable[[str], str]) -> None:
-    from ozh_notify.words import value  # noqa: PLC0415
+    from ozh_notify.users.describe import value  # noqa: PLC0415
 
     who = f"chat {found.chat_id}, _id {found.user}, {found.first_name or 'without a name'}"
     rows = [(a.question, a.value, "yes" if a.yes else "no", a.why) for a in found.answers]

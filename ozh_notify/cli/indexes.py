@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ozh_notify.campaigns import registry
-from ozh_notify.cli.common import Common
+from ozh_notify.cli.arguments import print_json, print_table
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import print_json, print_table
+from ozh_notify.cli.options import Common
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ozh_notify.desk import Desk
-    from ozh_notify.indexes import Standing
-    from ozh_notify.settings import Settings
+    from ozh_notify.config.settings import Settings
+    from ozh_notify.mongo.operator_queries import Desk
+    from ozh_notify.users.indexes import Standing
 
 
 def add(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """The recommended indexes, and which of them exist; writes only with --create."""
-    from ozh_notify.settings import database  # noqa: PLC0415 - pydantic
+    from ozh_notify.config.settings import database  # noqa: PLC0415 - pydantic
 
     common: Common = context.obj
     settings, redact = common.load()
@@ -58,9 +58,9 @@ def command(
 
 async def _look(settings: Settings, create: bool) -> tuple[list[Standing], list[str]]:
     """How things stand, after creating what is missing when asked to."""
-    from ozh_notify.desk import Desk  # noqa: PLC0415 - the driver
-    from ozh_notify.indexes import compare, recommended  # noqa: PLC0415
-    from ozh_notify.settings import database  # noqa: PLC0415
+    from ozh_notify.config.settings import database  # noqa: PLC0415
+    from ozh_notify.mongo.operator_queries import Desk  # noqa: PLC0415 - the driver
+    from ozh_notify.users.indexes import compare, recommended  # noqa: PLC0415
 
     wanted = recommended(campaign(settings) for campaign in registry().values())
     created = []

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ozh_notify.cli.common import Common
+from ozh_notify.cli.arguments import print_json
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import print_json
+from ozh_notify.cli.options import Common
 
 if TYPE_CHECKING:
-    from ozh_notify.settings import Settings
+    from ozh_notify.config.settings import Settings
 
 User = Annotated[
     str, typer.Argument(metavar="USER", show_default=False, help="A chat id, or an _id.")
@@ -48,7 +48,7 @@ def _change(common: Common, user: str, muted: bool, as_json: bool) -> None:
 
 
 async def _write(settings: Settings, user: str, muted: bool) -> tuple[int, int]:
-    from ozh_notify.mute import Muting  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.mute import Muting  # noqa: PLC0415 - the driver
 
     async with Muting(settings) as desk:
         return await (desk.mute(user) if muted else desk.unmute(user))

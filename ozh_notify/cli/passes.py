@@ -17,13 +17,13 @@ import typer
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import Campaign
-from ozh_notify.cli.common import Common
-from ozh_notify.cli.loading import loading
+from ozh_notify.cli.imports import loading
 from ozh_notify.cli.loop import wait_for
+from ozh_notify.cli.options import Common
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
-from ozh_notify.recipient import LONGEST_CHAT_ID
-from ozh_notify.result import Options, Result, outside
+from ozh_notify.passes.result import Options, Result, outside
+from ozh_notify.users.recipient import LONGEST_CHAT_ID
 
 YEARS = range(1970, 9999)
 """The years ``--at`` knows: from any of them the longest age can still be reckoned back."""
@@ -168,7 +168,7 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
     result = outside(campaign.name, started_at, dry_run=asked.options.dry_run, error=ended)
     _print(result, asked, redact)
     if asked.test_to is None:
-        from ozh_notify.watch.failure import report_failure  # noqa: PLC0415
+        from ozh_notify.monitoring.failure import report_failure  # noqa: PLC0415
 
         report_failure(campaign, asked.options, asked.common.env_file, result)
     return result.exit_code
@@ -177,7 +177,12 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
 def _load() -> None:
     """All of a pass at once; later imports find it."""
     with loading():
-        from ozh_notify import report, run, sender, settings, store, watch  # noqa: F401, PLC0415
+        from ozh_notify import monitoring  # noqa: F401, PLC0415
+        from ozh_notify.cli import output  # noqa: F401, PLC0415
+        from ozh_notify.config import settings  # noqa: F401, PLC0415
+        from ozh_notify.messaging import sender  # noqa: F401, PLC0415
+        from ozh_notify.mongo import pass_store  # noqa: F401, PLC0415
+        from ozh_notify.passes import run  # noqa: F401, PLC0415
 
 
 def _other(error: BaseException, redact: Redactor) -> OzhError:
@@ -198,13 +203,13 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     """One pass; these imports load the driver and Telegram."""
     import asyncio  # noqa: PLC0415
 
+    from ozh_notify.cli.output import show_progress  # noqa: PLC0415
     from ozh_notify.clock import Clock  # noqa: PLC0415
-    from ozh_notify.report import show_progress  # noqa: PLC0415
-    from ozh_notify.run import Pass  # noqa: PLC0415
-    from ozh_notify.sender import Sender  # noqa: PLC0415
-    from ozh_notify.stop import Stop  # noqa: PLC0415
-    from ozh_notify.store import Store  # noqa: PLC0415
-    from ozh_notify.watch import Watch  # noqa: PLC0415
+    from ozh_notify.messaging.sender import Sender  # noqa: PLC0415
+    from ozh_notify.mongo.pass_store import Store  # noqa: PLC0415
+    from ozh_notify.monitoring import Watch  # noqa: PLC0415
+    from ozh_notify.passes.run import Pass  # noqa: PLC0415
+    from ozh_notify.passes.stop import Stop  # noqa: PLC0415
 
     settings, options = campaign.settings, asked.options
     stop = Stop()
@@ -215,8 +220,8 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
         options = replace(options, shard=(settings.shard_index, settings.shards))
     running = Pass(campaign, options, stop, Clock(), __version__)
     progress = asyncio.create_task(show_progress(running))
-    watch = Watch.of(campaign, options, redact, stop)
-    watch.begin()
+    monitoring = Watch.of(campaign, options, redact, stop)
+    monitoring.begin()
     sender = functools.cache(lambda: Sender(settings))
     result = await running.run(
         lambda: Store(settings, campaign), None if options.dry_run else sender
@@ -224,7 +229,7 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     progress.cancel()
     await asyncio.wait({progress})
     _print(result, asked, redact)
-    await watch.ended(result, running, sender)
+    await monitoring.ended(result, running, sender)
     if stop.since_signal():
         # A thread of the driver or of the name resolver may hang: do not wait for it.
         sys.stderr.flush()
@@ -234,8 +239,8 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
 
 async def _trial(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     """``--test-to``: a preview to one chat."""
-    from ozh_notify.sender import Sender  # noqa: PLC0415
-    from ozh_notify.trial import send_preview  # noqa: PLC0415
+    from ozh_notify.messaging.sender import Sender  # noqa: PLC0415
+    from ozh_notify.passes.sample_send import send_preview  # noqa: PLC0415
 
     started_at = datetime.now(timezone.utc)
     bot, outcome = await send_preview(campaign, Sender(campaign.settings), asked.test_to or 0)
@@ -248,6 +253,6 @@ async def _trial(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
 
 
 def _print(result: Result, asked: Asked, redact: Redactor) -> None:
-    from ozh_notify.report import print_result  # noqa: PLC0415
+    from ozh_notify.cli.output import print_result  # noqa: PLC0415
 
     print_result(result, as_json=asked.as_json, redact=redact)

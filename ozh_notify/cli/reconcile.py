@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.cli.arguments import (
+    campaign_named,
+    complete_campaign,
+    now,
+    print_deliveries,
+)
 from ozh_notify.cli.chat_list import chats_in
-from ozh_notify.cli.common import Common
 from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import campaign_named, complete_campaign, now, print_deliveries
+from ozh_notify.cli.options import Common
 
 if TYPE_CHECKING:
-    from ozh_notify.reconcile import Action, Found, Narrowing
+    from ozh_notify.operator.reconcile import Action, Found, Narrowing
 
 STATES = ("unknown", "retry", "unreachable", "rejected")
 
@@ -71,7 +76,7 @@ def command(
     ] = False,
 ) -> None:
     """List deliveries whose outcome is unknown, and settle them when told how."""
-    from ozh_notify.reconcile import Action, Listed, Narrowing  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.reconcile import Action, Listed, Narrowing  # noqa: PLC0415 - the driver
 
     kind = campaign_named(campaign)
     if state not in STATES:
@@ -117,7 +122,7 @@ def _reconcile(asked: Asked) -> None:
 
 
 async def _read(asked: Asked) -> Found:
-    from ozh_notify.reconcile import Book  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.reconcile import Book  # noqa: PLC0415 - the driver
 
     book = Book(asked.campaign.settings, asked.campaign)
     try:
@@ -127,7 +132,7 @@ async def _read(asked: Asked) -> Found:
 
 
 async def _settle(asked: Asked, found: Found) -> int:
-    from ozh_notify.reconcile import Book  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.reconcile import Book  # noqa: PLC0415 - the driver
 
     book = Book(asked.campaign.settings, asked.campaign)
     try:

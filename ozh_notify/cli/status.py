@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.cli.common import Common
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.operator import (
+from ozh_notify.cli.arguments import (
     campaign_named,
     complete_campaign,
     console,
@@ -20,11 +18,13 @@ from ozh_notify.cli.operator import (
     print_json,
     print_table,
 )
+from ozh_notify.cli.loop import wait_for
+from ozh_notify.cli.options import Common
 
 if TYPE_CHECKING:
-    from ozh_notify.reconcile import Entry
-    from ozh_notify.settings import Settings
-    from ozh_notify.status import Run, Status
+    from ozh_notify.config.settings import Settings
+    from ozh_notify.operator.reconcile import Entry
+    from ozh_notify.operator.status import Run, Status
 
 Redact = Callable[[str], str]
 
@@ -81,7 +81,7 @@ def command(
 
 
 async def _read(settings: Settings, campaigns: Sequence[Campaign]) -> list[Status]:
-    from ozh_notify.status import Records  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.status import Records  # noqa: PLC0415 - the driver
 
     async with Records(settings) as desk:
         return [await desk.status(campaign, now()) for campaign in campaigns]
@@ -99,7 +99,7 @@ def _print_run(campaign: Campaign, run: str, as_json: bool, redact: Redact) -> N
 
 
 async def _read_run(campaign: Campaign, run: str) -> list[Entry]:
-    from ozh_notify.status import Records  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.status import Records  # noqa: PLC0415 - the driver
 
     async with Records(campaign.settings) as desk:
         return await desk.deliveries(campaign, run)
@@ -138,6 +138,6 @@ def _row(run: Run, settings: Settings) -> tuple[str, str, str, str]:
 
 
 def _time(moment: datetime | None, settings: Settings) -> str:
-    from ozh_notify.words import moment as shown  # noqa: PLC0415 - the driver
+    from ozh_notify.users.describe import moment as shown  # noqa: PLC0415 - the driver
 
     return shown(moment, settings) if moment else "?"

@@ -9,7 +9,8 @@ import os
 import sys
 from datetime import timedelta
 
-from ozh_notify import delivery, settings
+from ozh_notify.config import settings
+from ozh_notify.passes import delivery
 
 settings.SEND_LIMIT = timedelta(seconds=float(os.environ.get("TORTURE_SEND_LIMIT", "20")))
 settings.LEASE_MARGIN = timedelta(seconds=float(os.environ.get("TORTURE_LEASE_MARGIN", "600")))

@@ -10,7 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ozh_notify.telegram_html import CAPTION_LIMIT, TEXT_LIMIT, HtmlError, parse
+from ozh_notify.messaging.html import (
+    CAPTION_LIMIT,
+    TEXT_LIMIT,
+    HtmlError,
+    parse,
+)
 
 from . import markup
 from .params import Params

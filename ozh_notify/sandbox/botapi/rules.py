@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .kinds import KINDS, Kind, Params
+from .faults import KINDS, Kind, Params
 
 SENDING = frozenset({"sendmessage", "sendphoto"})
 

@@ -1,0 +1,52 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ozh_notify import logs
+from ozh_notify.campaigns import registry
+
+if TYPE_CHECKING:
+    from ozh_notify.config.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Common:
+    """Options of every command."""
+
+    env_file: Path | None
+    verbose: bool
+    quiet: bool
+
+    def load(
+        self, *, needs_token: bool = False, options: Mapping[str, float | None] | None = None
+    ) -> tuple[Settings, logs.Redactor]:
+        """Settings, with logging set up by them.
+
+        Raises:
+            ConfigError: all problems of the settings at once.
+        """
+        from ozh_notify.config import settings  # noqa: PLC0415 - pydantic
+
+        declared = tuple(v for campaign in registry().values() for v in campaign.variables)
+        loaded, warnings = settings.load(
+            self.env_file, needs_token=needs_token, declared=declared, options=options
+        )
+        redact = logs.Redactor(loaded.secrets)
+        logs.setup(
+            loaded.log_format,
+            redact,
+            enabled=loaded.logging_enabled,
+            verbose=self.verbose,
+            quiet=self.quiet,
+        )
+        for warning in warnings:
+            log.warning("%s", warning)
+        return loaded, redact

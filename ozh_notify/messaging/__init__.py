@@ -1,0 +1,1 @@
+"""Templates, Telegram's HTML and the bot; no MongoDB."""

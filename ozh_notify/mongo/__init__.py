@@ -1,0 +1,1 @@
+"""Every query and the MongoDB client; no decision about who gets a message."""

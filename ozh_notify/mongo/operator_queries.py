@@ -1,0 +1,177 @@
+"""The operator's queries: what `check`, `explain` and `indexes` ask MongoDB.
+
+Only :meth:`Desk.create` writes. `status` and `mute` add queries of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from bson import Binary, ObjectId
+
+from ozh_notify.campaigns import Index
+from ozh_notify.config.settings import Settings, database
+from ozh_notify.errors import ConfigError, OzhError
+from ozh_notify.mongo.client import (
+    SELECTION_LIMIT,
+    connect,
+    limited,
+    users,
+)
+from ozh_notify.users import indexes
+from ozh_notify.users.audience import Filter, merged
+from ozh_notify.users.indexes import Existing
+
+Document = dict[str, Any]
+
+BUILD_LIMIT = 7 * 86_400.0
+"""Seconds to build one index. None would not do: `pymongo.timeout(None)` means the client's own
+`timeoutMS`, and the server would give up a build of many millions of users after a minute."""
+Self = TypeVar("Self", bound="Desk")
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answers at `MONGO_URI`."""
+
+    version: str
+    replica_set: str | None
+    sharded: bool
+
+
+class Desk:
+    """The users of one database, as a person looks at them; use it as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._client = connect(settings)
+        self.users = users(self._client, settings)
+
+    async def __aenter__(self: Self) -> Self:
+        """Fail soon where no server answers.
+
+        Raises:
+            Unavailable: none does.
+            ConfigError: it does not let this account in.
+        """
+        try:
+            with limited("look at the users", SELECTION_LIMIT):
+                await self._client.admin.command("ping")
+        except OzhError:
+            self._client.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._client.close()
+
+    async def server(self) -> Server:
+        """Version and kind of the server."""
+        with limited("ask for the server's version"):
+            build = await self._client.admin.command("buildInfo")
+            hello = await self._client.admin.command("hello")
+        sharded = hello.get("msg") == "isdbgrid"
+        return Server(str(build.get("version", "unknown")), hello.get("setName"), sharded)
+
+    async def account(self) -> Document:
+        """Who this account is and what it may do: ``authInfo`` of ``connectionStatus``."""
+        command = {"connectionStatus": 1, "showPrivileges": True}
+        with limited("ask what this account may do"):
+            answer = await self.users.database.command(command)
+        return dict(answer.get("authInfo", {}))
+
+    async def sample(self, size: int) -> list[Document]:
+        """The newest users, whole: a likelier field may be anywhere in them."""
+        with limited("look at a sample of users"):
+            return list(await self.users.find().sort("_id", -1).limit(size).to_list(None))
+
+    async def count(self, where: Filter) -> int:
+        """How many users match; costs what their index, or the whole collection, costs."""
+        with limited("count users"):
+            return int(await self.users.count_documents(where))
+
+    async def size(self) -> int:
+        """About how many users there are, by the collection's own count."""
+        with limited("count the users"):
+            return int(await self.users.estimated_document_count())
+
+    async def collections(self) -> list[str]:
+        """Names of the database's collections that this account may look at."""
+        with limited("list the collections"):
+            return list(await self.users.database.list_collection_names(authorizedCollections=True))
+
+    async def chat_values(self, size: int) -> list[Any]:
+        """Documents of at most ``size`` of the newest users, with their chat ids alone."""
+        field = self.settings.field_chat_id
+        with limited("read chat ids"):
+            cursor = self.users.find({}, {"_id": 1, field: 1}).sort("_id", -1).limit(size)
+            return list(await cursor.to_list(None))
+
+    async def indexes(self) -> list[Existing]:
+        """All indexes, with sizes where the account may read them."""
+        sizes = await self._sizes()
+        with limited("list the indexes"):
+            found = await self.users.list_indexes().to_list(None)
+        return [indexes.existing(description, sizes) for description in found]
+
+    async def _sizes(self) -> dict[str, int]:
+        """Bytes by index name; empty where ``$collStats`` is not allowed or not known."""
+        try:
+            with limited("read sizes"):
+                stats: list[Document] = [{"$collStats": {"storageStats": {}}}]
+                answers = await self.users.aggregate(stats).to_list(None)
+        except OzhError:
+            return {}
+        sizes: dict[str, int] = {}
+        for shard in answers:
+            for name, size in shard.get("storageStats", {}).get("indexSizes", {}).items():
+                sizes[name] = sizes.get(name, 0) + int(size)
+        return sizes
+
+    async def create(self, index: Index, name: str) -> None:
+        """Create one index; waits while the server builds it, and drops nothing."""
+        options: Document = {"partialFilterExpression": index.partial} if index.partial else {}
+        with limited(f"create the index {name}", BUILD_LIMIT):
+            await self.users.create_index(list(index.keys), name=name, **options)
+
+    async def find(self, text: str) -> list[Document]:
+        """The documents of a user named by chat id, else by `_id`; usually one.
+
+        Raises:
+            ConfigError: nobody is named so.
+        """
+        field = self.settings.field_chat_id
+        by_chat = {field: {"$in": [int(text), str(int(text))]}} if _number(text) else None
+        for where in (by_chat, {"_id": {"$in": _ids(text)}}):
+            if where:
+                with limited("look for the user"):
+                    found = await self.users.find(where).to_list(None)
+                if found:
+                    return list(found)
+        place = f"{database(self.settings)}.{self.settings.users_collection}"
+        raise ConfigError(f"no user of {place} has the chat id ({field}) or the _id {text!r}")
+
+    async def matches(self, user_id: Any, where: Filter) -> bool:
+        """Whether the server counts this user in; it alone decides, as in a scan."""
+        with limited("look at the user"):
+            wanted = merged([{"_id": user_id}, where])
+            return await self.users.find_one(wanted, {"_id": 1}) is not None
+
+
+def _number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,16}", text) is not None
+
+
+def _ids(text: str) -> list[Any]:
+    """Every ``_id`` a text can mean."""
+    forms: list[Any] = [text]
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
+        forms.append(int(text))
+    if ObjectId.is_valid(text):
+        forms.append(ObjectId(text))
+    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+        forms.append(Binary.from_uuid(UUID(text)))
+    return forms

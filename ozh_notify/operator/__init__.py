@@ -1,0 +1,1 @@
+"""What a person asks and decides between passes; no flags, no printing."""

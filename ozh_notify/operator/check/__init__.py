@@ -1,0 +1,71 @@
+"""Is everything ready? One line for each thing that a pass relies on; nothing is written.
+
+Settings first, then what they lead to: MongoDB, the users in it, Telegram, the messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ozh_notify.campaigns import Campaign
+from ozh_notify.config.settings import Settings
+from ozh_notify.mongo.operator_queries import Document
+from ozh_notify.operator.check import (
+    bot,
+    database,
+)
+from ozh_notify.operator.check import (
+    settings as settings_checks,
+)
+from ozh_notify.operator.check import (
+    templates as template_checks,
+)
+from ozh_notify.operator.check.line import (
+    Line,
+    Verdict,
+    exit_code,
+    verdict,
+    warning,
+)
+
+__all__ = ["Line", "Verdict", "check", "exit_code", "verdict"]
+
+MONGO = ("MONGO_", "OZH_USERS_COLLECTION", "OZH_FIELD_", "OZH_STATE_FIELD", "OZH_EXTRA_FILTER")
+TELEGRAM = ("TELEGRAM_", "OZH_TELEGRAM_")
+MESSAGES = ("OZH_TEMPLATES_DIR", "OZH_DISCOUNT_BUTTON", "OZH_DAILY_BONUS_BUTTON")
+"""Variables without which the part in question is not looked at."""
+
+
+async def check(
+    settings: Settings,
+    campaigns: Sequence[Campaign],
+    now: datetime,
+    *,
+    problems: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    where: str = "",
+) -> list[Line]:
+    """All lines; ``settings`` are those of what is valid where there are ``problems``.
+
+    ``where`` says in words which file the settings come from besides the environment, if any.
+    """
+    sample: list[Document] = []
+    lines = settings_checks.understood(problems, warnings, where)
+    if settings_checks.touched(problems, *MONGO):
+        lines.append(_later("MongoDB"))
+    else:
+        more, sample = await database.lines(settings, campaigns)
+        lines += more
+    lines.append(
+        _later("bot") if settings_checks.touched(problems, *TELEGRAM) else await bot.line(settings)
+    )
+    if settings_checks.touched(problems, *MESSAGES):
+        lines.append(_later("templates"))
+    else:
+        lines += template_checks.lines(sample, campaigns)
+    return [*lines, *settings_checks.lines(settings, campaigns, now, problems)]
+
+
+def _later(about: str) -> Line:
+    return warning(about, "not looked at", "first correct the settings")

@@ -1,0 +1,184 @@
+"""Why this user would or would not get it: every yes and no is the server's own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from ozh_notify.campaigns import FAR, Campaign, Kind
+from ozh_notify.config.settings import local
+from ozh_notify.users import audience, describe, recipient
+from ozh_notify.users.audience import Filter, Query
+from ozh_notify.users.field_mapping import type_name
+from ozh_notify.users.recipient import at_path
+
+Matches = Callable[[Filter], Awaitable[bool]]
+"""Asks the server whether this one user matches."""
+
+SLOT_FIELDS = ("state", "hold_until", "claim", "run", "at", "attempts", "message_id", "error")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One thing that decides, with the user's own value."""
+
+    question: str
+    value: str
+    yes: bool
+    """Whether it speaks for messaging this user."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that decides about one user and one campaign."""
+
+    campaign: str
+    user: str
+    chat_id: int | None
+    first_name: str
+    answers: list[Answer]
+    delivery: dict[str, Any] | None
+    """The stored state, as it is."""
+    eligible: bool
+    """Whether a pass would claim this user now, hours aside."""
+    verdict: str
+    next_at: datetime | None
+    """When a pass may message this user, if nothing else changes; None when that is unknown."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The object ``--json`` prints; moments are ISO 8601."""
+        return asdict(self)
+
+
+async def explain(
+    campaign: Campaign, user: Mapping[str, Any], matches: Matches, now: datetime
+) -> Explanation:
+    """Ask the server about each criterion, and about all of them at once."""
+    query = Query(campaign, now)
+    answers = await _answers(query, user, matches)
+    eligible = await matches(audience.claimable(query)) and answers[0].yes
+    next_at = await _next(query, user, matches) if answers[0].yes else None
+    slot = at_path(user, campaign.slot)
+    return Explanation(
+        campaign=campaign.name,
+        user=str(user["_id"]),
+        chat_id=recipient.chat_id(at_path(user, campaign.settings.field_chat_id)),
+        first_name=recipient.name(at_path(user, campaign.settings.field_first_name)),
+        answers=answers,
+        delivery={k: slot[k] for k in SLOT_FIELDS if k in slot} if isinstance(slot, dict) else None,
+        eligible=eligible,
+        verdict=_verdict(campaign, answers, eligible, now, next_at),
+        next_at=next_at,
+    )
+
+
+async def _answers(query: Query, user: Mapping[str, Any], matches: Matches) -> list[Answer]:
+    """Chat id and state first, then criteria, holds, mute and extra filter."""
+    campaign, settings = query.campaign, query.campaign.settings
+    problem = recipient.invalid(user, campaign)
+    chat = describe.value(at_path(user, settings.field_chat_id), settings)
+    answers = [Answer("can be written to", chat, problem is None, problem or "")]
+    flagged = False
+    for one in campaign.criteria(query.now):
+        yes = await matches(audience.conditions(one))
+        question = f"{one.field} {describe.condition(one.condition, settings)}"
+        flagged |= one.kind is Kind.FLAG and not yes
+        have = at_path(user, one.field)
+        no_date = one.kind is Kind.DATE and type_name(have) != "date"
+        why = f"no date in {one.field}" if no_date else one.otherwise
+        answers.append(Answer(question, describe.value(have, settings), yes, "" if yes else why))
+    held = await _held(query, user, matches)
+    if held.why == audience.RESET and flagged:
+        held = replace(held, why="already delivered")
+    answers.append(held)
+    muted = describe.value(at_path(user, f"{settings.state_field}.muted"), settings)
+    yes = await matches(audience.unmuted(query))
+    answers.append(Answer("is not muted", muted, yes, "" if yes else "muted"))
+    if settings.extra_filter:
+        yes = await matches({"$and": [settings.extra_filter]})
+        why = "" if yes else "kept out by OZH_EXTRA_FILTER"
+        answers.append(Answer("matches OZH_EXTRA_FILTER", "", yes, why))
+    return answers
+
+
+async def _held(query: Query, user: Mapping[str, Any], matches: Matches) -> Answer:
+    """Whether a delivery of this campaign holds the user, and which way."""
+    slot, settings = query.campaign.slot, query.campaign.settings
+    kept = at_path(user, f"{slot}.state")
+    state = kept if isinstance(kept, str) else describe.value(kept, settings)
+    until = at_path(user, f"{slot}.hold_until")
+    if isinstance(until, datetime):
+        state += " for good" if until >= FAR else f" until {describe.value(until, settings)}"
+    for reason, held in audience.holds(query):
+        if await matches(held):
+            return Answer("no delivery holds the user", state, False, reason)
+    return Answer("no delivery holds the user", state, True)
+
+
+def _verdict(
+    campaign: Campaign,
+    answers: list[Answer],
+    eligible: bool,
+    now: datetime,
+    next_at: datetime | None,
+) -> str:
+    when = f"from {describe.value(next_at, campaign.settings)} on" if next_at else ""
+    closed = campaign.closed(now)
+    if eligible and closed:
+        return f"yes, {when or 'later'}: {closed}"
+    if eligible:
+        return "yes: the next pass messages this user"
+    reasons = "; ".join(answer.why for answer in answers if not answer.yes)
+    rest = f"; if nothing else changes, {when}" if when else ""
+    return f"no: {reasons or 'the delivery state cannot be written to'}{rest}{_advice(answers)}"
+
+
+def _advice(answers: list[Answer]) -> str:
+    whys = {answer.why for answer in answers}
+    if "held: unknown" in whys:
+        return "; somebody has to settle it: ozh-notify reconcile"
+    if audience.RESET in whys:
+        return "; --again says that the flag was reset on purpose"
+    if "muted" in whys:
+        return "; ozh-notify unmute takes the mute back"
+    return ""
+
+
+async def _next(query: Query, user: Mapping[str, Any], matches: Matches) -> datetime | None:
+    """The first moment at which the server would let a pass claim this user, hours included."""
+    for moment in sorted({query.now, *_turns(query, user)}):
+        opens = _opens(query.campaign, moment)
+        if opens and await matches(audience.claimable(Query(query.campaign, opens))):
+            return opens
+    return None
+
+
+def _turns(query: Query, user: Mapping[str, Any]) -> Iterator[datetime]:
+    """Later moments at which a hold ends or a criterion on a date may turn."""
+    hold = at_path(user, f"{query.campaign.slot}.hold_until")
+    if isinstance(hold, datetime) and query.now < hold < FAR:
+        yield hold
+    for one in query.campaign.criteria(query.now):
+        have = at_path(user, one.field)
+        for limit in one.condition.values():
+            if not (isinstance(limit, datetime) and isinstance(have, datetime)):
+                continue
+            # The limit moves with the clock; a millisecond more satisfies `$lt`.
+            wait = have - limit + timedelta(milliseconds=1)
+            if timedelta() < wait < timedelta(days=36_500):
+                yield query.now + wait
+
+
+def _opens(campaign: Campaign, moment: datetime) -> datetime | None:
+    """The first moment from ``moment`` on at which a pass may message anybody."""
+    settings = campaign.settings
+    ends = [campaign.not_before(), settings.quiet_hours and settings.quiet_hours[1]]
+    today = local(moment, settings)
+    days: list[date] = [today.date() + timedelta(days=n) for n in range(3)]
+    turns: list[time] = [time.min, *(end for end in ends if end)]
+    later = sorted(datetime.combine(day, at, today.tzinfo) for day in days for at in turns)
+    candidates = [moment, *(turn for turn in later if turn > moment)]
+    return next((c for c in candidates if campaign.closed(c) is None), None)

@@ -1,0 +1,58 @@
+"""This user gets no campaign any more, or may again: `<state field>.muted`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ozh_notify.errors import ConfigError
+from ozh_notify.mongo.client import limited
+from ozh_notify.mongo.operator_queries import Desk
+from ozh_notify.users import delivery_state
+from ozh_notify.users.audience import HOLDERS, Filter
+from ozh_notify.users.recipient import MISSING, at_path
+
+
+class Muting(Desk):
+    """Mutes and unmutes; both may be repeated. A message claimed already still goes out."""
+
+    async def mute(self, user: str) -> tuple[int, int]:
+        """Mute a user named by chat id or `_id`: how many documents there are, and changed.
+
+        Raises:
+            ConfigError: nobody is named so, or a state field cannot hold it; nothing is written.
+        """
+        field = self.settings.state_field
+        found = await self.find(user)
+        self._writable(found)
+        # A pipeline: a plain `$set` of a path fails where the state field is null.
+        update = [{"$set": delivery_state.set_deep(f"{field}.muted", True)}]
+        where = {field: HOLDERS, f"{field}.muted": {"$ne": True}}
+        return len(found), await self._write(found, where, update)
+
+    async def unmute(self, user: str) -> tuple[int, int]:
+        """Take the mute away; returns and raises what :meth:`mute` does."""
+        path = f"{self.settings.state_field}.muted"
+        found = await self.find(user)
+        self._writable(found)
+        where = {self.settings.state_field: HOLDERS, path: {"$exists": True}}
+        return len(found), await self._write(found, where, {"$unset": {path: ""}})
+
+    def _writable(self, found: Sequence[Mapping[str, Any]]) -> None:
+        field = self.settings.state_field
+        for user in found:
+            value = at_path(user, field)
+            if not (value is MISSING or value is None or isinstance(value, Mapping)):
+                raise ConfigError(
+                    f"user {user['_id']!r}: {field} is no object, so nothing was written; "
+                    "no campaign messages this user either"
+                )
+
+    async def _write(self, found: Sequence[Mapping[str, Any]], where: Filter, update: Any) -> int:
+        """One update a document: the driver repeats those by itself after a step-down."""
+        changed = 0
+        for user in found:
+            with limited("change the user"):
+                result = await self.users.update_one({"_id": user["_id"], **where}, update)
+            changed += result.modified_count
+        return changed

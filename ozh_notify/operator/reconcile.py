@@ -1,0 +1,156 @@
+"""Deliveries nobody but a person can settle: list them, give them back, or mark them sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from ozh_notify.campaigns import Campaign
+from ozh_notify.mongo.pass_store import Store
+from ozh_notify.users import delivery_state
+from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.recipient import at_path, chat_id
+
+IDENTITY = ("state", "claim", "run", "at")
+"""What tells one delivery of a user from the next; each write repeats what was read."""
+
+
+class Listed(str, Enum):
+    """States a person may settle; one in `sending` belongs to a pass until its lease is over."""
+
+    UNKNOWN = State.UNKNOWN.value
+    RETRY = State.RETRY.value
+    UNREACHABLE = State.UNREACHABLE.value
+    REJECTED = State.REJECTED.value
+
+
+class Action(Enum):
+    """What a person decided."""
+
+    RESEND = "resend"
+    MARK_SENT = "mark-sent"
+
+    def update(self, campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+        """What it writes: (h) or (i)."""
+        transition = delivery_state.give_back if self is Action.RESEND else delivery_state.mark_sent
+        return transition(campaign, slot, now)
+
+    @property
+    def target(self) -> State:
+        """The state it leads to."""
+        return State.RETRY if self is Action.RESEND else State.SENT
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Which deliveries; ``run`` and ``chats`` only ever leave some out."""
+
+    state: Listed = Listed.UNKNOWN
+    run: str | None = None
+    chats: tuple[int, ...] = ()
+
+
+SHOWN = ("state", "run", "attempts", "message_id", "error")
+"""What machines are shown of a delivery besides its user and time."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One delivery as read."""
+
+    id: Any
+    chat_id: int | None
+    slot: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def at(self) -> Any:
+        """When it was last written; a date, unless somebody else wrote it."""
+        return self.slot.get("at")
+
+    def as_json(self) -> dict[str, Any]:
+        """What machines are shown of it."""
+        shown = {key: self.slot.get(key) for key in SHOWN}
+        moment = self.at.isoformat() if isinstance(self.at, datetime) else self.at
+        return {"user": str(self.id), "chat_id": self.chat_id, "at": moment, **shown}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at the deliveries has shown."""
+
+    entries: list[Entry]
+    swept: int
+    sending: int
+    """Such users whom a pass still holds: they can be settled when its lease is over."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts, and each delivery."""
+        counts = {"swept": self.swept, "sending": self.sending, "found": len(self.entries)}
+        return {**counts, "deliveries": [entry.as_json() for entry in self.entries]}
+
+
+class Book(Store):
+    """The deliveries of one campaign, for a person to settle."""
+
+    async def look(self, which: Narrowing, now: datetime) -> Found:
+        """Sweep, then read; also where nothing is to be settled: a lapsed claim is unknown."""
+        swept = await self.sweep(now)
+        return Found(await self.entries(which), swept, await self.sending(which))
+
+    async def entries(self, which: Narrowing) -> list[Entry]:
+        """Deliveries in one state, the oldest first."""
+        slot = self.campaign.slot
+        where = self._narrowed(which, which.state.value)
+        if which.state is Listed.UNKNOWN:
+            # Every `unknown` keeps its claim: the partial index on it answers this.
+            where[f"{slot}.claim"] = {"$exists": True}
+        fields = self._fields([self.settings.field_chat_id, slot])
+        cursor = self.users.find(where, fields).sort(f"{slot}.at", 1)
+        found = await self._drain(cursor, "list deliveries")
+        # MongoDB looks into arrays; a delivery in one is nobody's.
+        return [self._entry(user) for user in found if isinstance(at_path(user, slot), Mapping)]
+
+    async def sending(self, which: Narrowing) -> int:
+        """How many such users are in `sending`; none of them is ever touched here."""
+        where = self._narrowed(which, State.SENDING.value)
+        where[f"{self.campaign.slot}.claim"] = {"$exists": True}
+        return len(await self._drain(self.users.find(where, {"_id": 1}), "count what is sending"))
+
+    async def settle(self, entries: Sequence[Entry], action: Action, now: datetime) -> int:
+        """Settle each by one conditional write; returns how many had not changed meanwhile."""
+        return sum([await self._settle(entry, action, now) for entry in entries])
+
+    async def _settle(self, entry: Entry, action: Action, now: datetime) -> bool:
+        slot = self.campaign.slot
+        same: dict[str, Any] = {"_id": entry.id}
+        for key in IDENTITY:
+            known = key in entry.slot
+            same[f"{slot}.{key}"] = {"$eq": entry.slot[key]} if known else {"$exists": False}
+        update = action.update(self.campaign, entry.slot, now)
+        written = {f"{slot}.state": action.target.value, f"{slot}.at": now}
+
+        async def write() -> bool:
+            result = await self.users.update_one(same, update)
+            # None matched: it changed meanwhile, or the last try of this very write was applied.
+            return bool(result.matched_count) or bool(
+                await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
+            )
+
+        return await self._repeat(write, "settle a delivery")
+
+    def _narrowed(self, which: Narrowing, state: str) -> dict[str, Any]:
+        slot = self.campaign.slot
+        where: dict[str, Any] = {f"{slot}.state": state}
+        if which.run is not None:
+            where[f"{slot}.run"] = {"$eq": which.run}
+        if which.chats:
+            forms = [*which.chats, *map(str, which.chats)]
+            where[self.settings.field_chat_id] = {"$in": forms}
+        return where
+
+    def _entry(self, user: Mapping[str, Any]) -> Entry:
+        chat = chat_id(at_path(user, self.settings.field_chat_id))
+        return Entry(user["_id"], chat, at_path(user, self.campaign.slot))

@@ -1,0 +1,1 @@
+"""One pass: sweep, scan, claim, send, confirm; no vendor package."""

@@ -1,0 +1,1 @@
+"""What `ozh-notify demo` shows: made-up users, both passes, and what is printed of them."""

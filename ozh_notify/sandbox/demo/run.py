@@ -1,0 +1,186 @@
+"""The demo: both passes, for real, against throw-away servers on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.request import getproxies
+
+import pymongo
+from rich.console import Console
+from rich.text import Text
+
+from ozh_notify.sandbox import mongo
+from ozh_notify.sandbox.botapi import client as botapi
+from ozh_notify.sandbox.demo import output
+from ozh_notify.sandbox.demo.users import Person, people
+from ozh_notify.sandbox.processes import started
+
+DATABASE = "ozhivlyator_demo"
+OURS = ("OZH_", "MONGO_", "TELEGRAM_", "API_", "JOB_COMPLETION_INDEX", "LOGGING_ENABLED")
+"""Variables of this program: the demo reads none of them from its surroundings."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Both servers, the users in them, and the environment of a pass against them."""
+
+    users: Any
+    bot: botapi.Server
+    cast: list[Person]
+    environment: dict[str, str]
+    folder: str
+
+
+@contextmanager
+def stage(count: int, seed: int) -> Iterator[Stage]:
+    """Both servers up, with made-up users; everything is gone afterwards."""
+    with ExitStack() as stack:
+        server = stack.enter_context(mongo.run())
+        bot = stack.enter_context(botapi.run())
+        client = stack.enter_context(pymongo.MongoClient[dict[str, Any]](server.uri, tz_aware=True))
+        users = client[DATABASE].users
+        cast = people(count, seed, datetime.now(timezone.utc))
+        users.insert_many([dict(person.document) for person in cast])
+        rules = [
+            {"chat_id": person.document["telegram_id"], "do": person.chat}
+            for person in cast
+            if person.chat
+        ]
+        bot.control.rules(rules)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ozh-notify-"))
+        yield Stage(users, bot, cast, _environment(server.uri, bot), folder)
+
+
+def serve(console: Console, count: int, seed: int) -> None:
+    """Leave both servers up until a signal ends this process, and say how to use them."""
+    with stage(count, seed) as up:
+        console.print(
+            f"Both servers are up, with {count} made-up users. Paste this into another terminal,\n"
+            "in a folder without a .env, which would fill in the rest:\n"
+        )
+        for name, value in {**up.environment, **_way_there()}.items():
+            console.print(f"export {name}={shlex.quote(value)}", markup=False, soft_wrap=True)
+        console.print(
+            "\nThen try: ozh-notify discount --dry-run; ozh-notify discount; "
+            "ozh-notify daily-bonus --any-time"
+            f"\nWhat arrived in the chats: {up.bot.url}/control/messages"
+            "\nCtrl-C ends both servers.",
+            soft_wrap=True,
+        )
+        while True:
+            time.sleep(3600)
+
+
+def play(console: Console, count: int, seed: int) -> list[str]:
+    """Show the main job; returns what was not as it should be."""
+    console.print("Starting a MongoDB-compatible server and a Telegram Bot API on 127.0.0.1 ...")
+    with stage(count, seed) as up:
+        output.cast(console, up.cast)
+        before = {user["telegram_id"]: user for user in up.users.find()}
+        problems = []
+        for command in ("discount --dry-run", "discount", "daily-bonus"):
+            problems += _show(console, up, command)
+        output.chats(console, up.bot.control.messages())
+        after = {user["telegram_id"]: user for user in up.users.find()}
+        output.documents(console, up.cast, before, after)
+        output.heading(console, "the same passes again reach nobody")
+        for command in ("discount", "daily-bonus"):
+            problems += _show(console, up, command)
+        return problems + unmet(up)
+
+
+def unmet(up: Stage) -> list[str]:
+    """Expectations that do not hold: from the cast's stories, not from what the passes said."""
+    got = Counter((m.chat_id, output.campaign(m.raw_text)) for m in up.bot.control.messages())
+    wanted = {
+        (person.document["telegram_id"], person.gets)
+        for person in up.cast
+        if person.gets and not person.chat
+    }
+    problems = [f"chat {chat} got {n} messages" for (chat, _), n in got.items() if n > 1]
+    problems += [f"chat {chat} got no {name}" for chat, name in wanted - got.keys()]
+    problems += [f"chat {chat} got a {name} unasked" for chat, name in got.keys() - wanted]
+    offered = {
+        user["telegram_id"]
+        for user in up.users.find({"discount_offered": True, "ozh_notify.discount.state": "sent"})
+    }
+    if offered != {chat for chat, name in wanted if name == "discount"}:
+        problems.append("discount_offered is not set for exactly those who got the offer")
+    return problems
+
+
+def _show(console: Console, up: Stage, command: str) -> list[str]:
+    """Run a command as a process of its own; its log lines are left out, its errors are not."""
+    output.heading(console, f"ozh-notify {command}")
+    environment = {**up.environment, "OZH_TIMEZONE": _where_it_is_noon(), "PYTHONUTF8": "1"}
+    environment["LOGGING_ENABLED"] = "False"
+    if console.is_terminal:
+        environment["FORCE_COLOR"] = "1"
+    with started(
+        [sys.executable, "-m", "ozh_notify", *command.split()],
+        env={**_surroundings(), **environment, "COLUMNS": str(console.width)},
+        cwd=up.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        said, _ = process.communicate()
+    console.print(Text.from_ansi(said.rstrip()))
+    return [] if process.returncode == 0 else [f"{command} ended with {process.returncode}"]
+
+
+def _where_it_is_noon() -> str:
+    """A zone where it is about noon: the bonus may be sent, and midnight is far."""
+    east = 12 - datetime.now(timezone.utc).hour
+    return f"Etc/GMT{-east:+d}" if east else "Etc/GMT"
+
+
+def _surroundings() -> dict[str, str]:
+    """This process's environment without settings, and without a proxy: all is on 127.0.0.1."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(OURS) and not name.lower().endswith("_proxy")
+    }
+
+
+def _way_there() -> dict[str, str]:
+    """What another terminal needs to find this command, and past a proxy the servers."""
+    ours = Path(sys.executable).with_name("ozh-notify")
+    found = shutil.which("ozh-notify")
+    way = {}
+    if ours.exists() and not (found and os.path.samefile(found, ours)):
+        way["PATH"] = os.pathsep.join([str(ours.parent), os.environ.get("PATH", os.defpath)])
+    if getproxies().get("http"):
+        way["NO_PROXY"] = ",".join(filter(None, ["127.0.0.1", os.environ.get("NO_PROXY")]))
+    return way
+
+
+def _environment(uri: str, bot: botapi.Server) -> dict[str, str]:
+    return {
+        "MONGO_URI": uri,
+        "MONGO_DB_NAME": DATABASE,
+        "TELEGRAM_BOT_TOKEN": bot.token,
+        "OZH_TELEGRAM_API_URL": bot.url,
+        "OZH_DISCOUNT_PACK": "10 оживашек",
+        "OZH_DISCOUNT_PRICE": "149 ₽",
+        "OZH_DISCOUNT_OLD_PRICE": "249 ₽",
+        "OZH_DISCOUNT_BUTTON_TEXT": "Выбрать картинку",
+        "OZH_DISCOUNT_BUTTON": "discount:buy",
+        "OZH_DAILY_BONUS_BUTTON_TEXT": "Забрать бонус",
+        "OZH_DAILY_BONUS_BUTTON": "bonus:claim",
+    }

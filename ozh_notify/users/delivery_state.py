@@ -1,0 +1,202 @@
+"""Pure: what a delivery's state is, and what each transition writes (``docs/states.md``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from ozh_notify.campaigns import Campaign
+from ozh_notify.users.recipient import Recipient
+
+Pipeline = list[dict[str, Any]]
+
+COOLING = timedelta(days=30)
+"""How long a campaign that is sent once leaves alone whom it could not reach."""
+
+LONGEST_ERROR = 200
+"""Characters of an error kept in a user document."""
+
+
+class State(str, Enum):
+    """States of a delivery as stored."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    RETRY = "retry"
+    UNREACHABLE = "unreachable"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+class Blame(Enum):
+    """Who is to blame for an undelivered message; what the breaker counts."""
+
+    NOBODY = "nobody"
+    TOKEN = "token"  # noqa: S105
+    CONTENT = "content"
+    USER = "user"
+    CHAT = "chat"
+    SERVICE = "service"
+    FLOOD = "flood"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one claimed user."""
+
+    state: State
+    message_id: int | None = None
+    error: str = ""
+    blame: Blame = Blame.NOBODY
+    retry_after: float = 0
+    """Seconds Telegram asks to wait; with ``Blame.FLOOD`` only."""
+    unsent: bool = False
+    """Given back without a send: no attempt is counted."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One transition to write: the user, the outcome, when and by which pass."""
+
+    recipient: Recipient
+    outcome: Outcome
+    run: str
+    at: datetime
+
+
+def claim(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
+    """(a) none, or a hold that is over -> `sending`, until the lease ends.
+
+    Who holds no date in `hold_until` stays as is, and so is not among those read back.
+    """
+    before = f"${campaign.slot}"
+    attempts: Any = {"$cond": [{"$isNumber": f"{before}.attempts"}, f"{before}.attempts", 0]}
+    start = campaign.period_start(now)
+    if start:
+        # What was swept or confirmed today may be of yesterday; where it holds until tells.
+        of_period = {"$ifNull": [f"{before}.hold_until", f"{before}.at"]}
+        attempts = {"$cond": [{"$gt": [of_period, start]}, attempts, 0]}
+    state = {
+        "state": State.SENDING.value,
+        "hold_until": now + campaign.settings.lease,
+        "claim": {"$literal": claim_id},
+        "run": {"$literal": run},
+        "at": now,
+        "attempts": {"$add": [attempts, 1]},
+    }
+    [stage] = _store(campaign, state)
+    root, holder = campaign.settings.state_field, f"${campaign.settings.state_field}"
+    can_hold = {"$in": [{"$type": f"{before}.hold_until"}, ["date", "null", "missing"]]}
+    return [{"$set": {root: {"$cond": [can_hold, stage["$set"][root], holder]}}}]
+
+
+def record(campaign: Campaign, done: Record) -> Pipeline:
+    """(b), (c), (e), (f), (g): the outcome of a claimed user."""
+    outcome, at, who = done.outcome, done.at, done.recipient
+    state: dict[str, Any] = {"state": outcome.state.value}
+    until = hold_until(campaign, outcome.state, who.claimed_at, at)
+    if until:
+        state["hold_until"] = until
+    if outcome.state is State.UNKNOWN:
+        state["claim"] = {"$literal": who.claim}
+    state.update(run={"$literal": done.run}, at=at)
+    state["attempts"] = max(0, who.attempts - outcome.unsent)
+    if outcome.message_id is not None:
+        state["message_id"] = outcome.message_id
+    if outcome.error:
+        # A half of a surrogate pair, as JSON may hold one, would be no UTF-8.
+        text = outcome.error[:LONGEST_ERROR].encode(errors="replace").decode()
+        state["error"] = {"$literal": text}
+    return _store(campaign, state, remember=outcome.state is State.SENT)
+
+
+def disown(campaign: Campaign, now: datetime) -> Pipeline:
+    """(c) a claim that the pass could not read back -> `retry`: nothing was sent on it."""
+    before = f"${campaign.slot}"
+    state = {
+        "state": State.RETRY.value,
+        "run": f"{before}.run",
+        "at": now,
+        "attempts": {"$subtract": [f"{before}.attempts", 1]},
+        "error": "given back unsent",
+    }
+    return _store(campaign, state)
+
+
+def lapse(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+    """(g) a `sending` whose lease is over -> `unknown`; the claim stays for a late confirm."""
+    claimed_at = slot.get("at")
+    at = claimed_at if isinstance(claimed_at, datetime) else now
+    state = {key: {"$literal": slot[key]} for key in ("claim", "run", "attempts") if key in slot}
+    state["state"] = {"$literal": State.UNKNOWN.value}
+    state["hold_until"] = {"$literal": campaign.period_end(at)}
+    state["at"] = {"$literal": now}
+    state["error"] = {"$literal": "the pass that claimed this user did not record an outcome"}
+    return _store(campaign, state)
+
+
+def give_back(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+    """(h) `reconcile --resend` -> `retry`: no hold, so the next pass takes the user.
+
+    The claim goes, so that a late confirm of the pass that held it finds nothing to overwrite.
+    """
+    return _store(campaign, _settled(slot, State.RETRY, now, "run", "attempts", "error"))
+
+
+def mark_sent(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+    """(i) `reconcile --mark-sent` -> `sent`, until the end of the period of the claim."""
+    state = _settled(slot, State.SENT, now, "run", "attempts", "message_id")
+    held, at = slot.get("hold_until"), slot.get("at")
+    if campaign.daily and isinstance(held, datetime):
+        # An outcome holds until the end of the claim's day; `at` may be of the day after.
+        until = held
+    else:
+        until = campaign.period_end(at if isinstance(at, datetime) else now)
+    state["hold_until"] = {"$literal": until}
+    return _store(campaign, state, remember=True)
+
+
+def _settled(slot: Mapping[str, Any], state: State, now: datetime, *kept: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {key: {"$literal": slot[key]} for key in kept if key in slot}
+    return {**fields, "state": {"$literal": state.value}, "at": {"$literal": now}}
+
+
+def hold_until(
+    campaign: Campaign, state: State, claimed_at: datetime, now: datetime
+) -> datetime | None:
+    """Until when an outcome holds the user; None for `retry`, which the next pass takes."""
+    if state is State.RETRY:
+        return None
+    if state in (State.UNREACHABLE, State.REJECTED) and not campaign.daily:
+        return now + COOLING
+    return campaign.period_end(claimed_at)
+
+
+def set_deep(path: str, value: Any) -> dict[str, Any]:
+    """An expression that sets ``path`` and nothing else, also where its holder is null or missing.
+
+    A holder of another type, which a backend may have written meanwhile, is left as it is.
+    """
+    head, *rest = path.split(".")
+    return {head: _inside(head, rest, value)}
+
+
+def _inside(prefix: str, rest: list[str], value: Any) -> Any:
+    if not rest:
+        return value
+    inner = {rest[0]: _inside(f"{prefix}.{rest[0]}", rest[1:], value)}
+    holder = f"${prefix}"
+    can_hold = {"$in": [{"$type": holder}, ["object", "null", "missing"]]}
+    return {"$cond": [can_hold, {"$mergeObjects": [holder, inner]}, holder]}
+
+
+def _store(campaign: Campaign, state: Mapping[str, Any], *, remember: bool = False) -> Pipeline:
+    root = campaign.settings.state_field
+    fields = {root: {"$mergeObjects": [f"${root}", {campaign.key: state}]}}
+    stages: Pipeline = [{"$set": fields}]
+    if remember:
+        stages += [{"$set": set_deep(path, v)} for path, v in campaign.remembers().items()]
+    return stages
