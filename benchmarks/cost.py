@@ -59,7 +59,7 @@ def _explained(ground: Ground) -> dict[str, dict[str, int]]:
                 "explain": {
                     "find": "users",
                     "filter": eligible(Query(campaign, crowd.now())),
-                    "sort": {campaign.newest_by(): -1},
+                    "sort": {campaign.sort_field(): -1},
                 },
                 "verbosity": "executionStats",
             }

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.settings import load
-from ozh_notify.operator.reconcile import Book
+from ozh_notify.operator.reconcile import ReconcileStore
 from ozh_notify.users.delivery_state import Outcome
 from ozh_notify.users.recipient import Recipient
 
@@ -27,7 +27,7 @@ LEASE = timedelta(seconds=140, minutes=10)
 
 
 @dataclass
-class Slot:
+class ModelDelivery:
     """What the database must say about one campaign and user."""
 
     state: str | None = None
@@ -49,7 +49,7 @@ class Held:
     """A user in the hand of a pass; the outcome is None until it has sent or given back."""
 
     key: str
-    who: Recipient
+    recipient: Recipient
     outcome: Outcome | None = None
 
 
@@ -71,7 +71,7 @@ class World:
         self.users, self.loop = users, asyncio.new_event_loop()
         loaded, _ = load(None, variables)
         campaigns: list[Campaign] = [c(loaded) for c in registry().values()]
-        self.books = {c.key: Book(loaded, c) for c in campaigns}
+        self.books = {c.key: ReconcileStore(loaded, c) for c in campaigns}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await it."""

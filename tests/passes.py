@@ -50,7 +50,7 @@ def chats(bot_api: Server) -> list[int]:
     return [message.chat_id for message in bot_api.control.messages()]
 
 
-def slots(users: Users, key: str = "discount") -> dict[int, dict[str, Any]]:
+def deliveries(users: Users, key: str = "discount") -> dict[int, dict[str, Any]]:
     """Each chat's delivery as it is stored; empty where there is none."""
     found = users.find().sort("_id")
     return {u["telegram_id"]: u.get("ozh_notify", {}).get(key, {}) for u in found}
@@ -58,14 +58,14 @@ def slots(users: Users, key: str = "discount") -> dict[int, dict[str, Any]]:
 
 def states(users: Users, key: str = "discount") -> list[str]:
     """The states of all users in order of their ids; empty where there is none."""
-    return [slot.get("state", "") for slot in slots(users, key).values()]
+    return [delivery.get("state", "") for delivery in deliveries(users, key).values()]
 
 
 def check_states(users: Users, bot_api: Server, key: str = "discount") -> None:
     """What went out is `sent` with its id, once; nothing else is; nobody is left in `sending`."""
     sent = {m.chat_id: m.message_id for m in bot_api.control.messages()}
     assert len(sent) == len(bot_api.control.messages()), "a user was messaged twice"
-    stored = slots(users, key)
+    stored = deliveries(users, key)
     assert {c: s.get("message_id") for c, s in stored.items() if s.get("state") == "sent"} == sent
     assert "sending" not in {s.get("state") for s in stored.values()}
 

@@ -18,18 +18,18 @@ from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.breaker import Breaker
 from ozh_notify.passes.delivery import (
     MAX_IN_FLIGHT,
-    MOST_UNRECORDED,
-    RECORD_AT_MOST,
-    Delivery,
-    Job,
+    MAX_UNWRITTEN,
+    MAX_WRITE_BATCH,
+    DeliveryLoop,
+    PassContext,
 )
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
-from ozh_notify.users.delivery_state import Outcome, Record, State
+from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from ozh_notify.users.recipient import Recipient
 
-IN_DOUBT = MOST_UNRECORDED + RECORD_AT_MOST + MAX_IN_FLIGHT
+IN_DOUBT = MAX_UNWRITTEN + MAX_WRITE_BATCH + MAX_IN_FLIGHT
 
 
 class Slow:
@@ -54,7 +54,7 @@ class Slow:
         self.in_doubt = max(self.in_doubt, self.sent - self.recorded)
         return Outcome(State.SENT, self.sent)
 
-    async def confirm(self, records: Sequence[Record]) -> list[Record]:
+    async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
         """Written, in the end."""
         await asyncio.sleep(self.seconds)
         self.recorded += len(records)
@@ -74,7 +74,7 @@ async def test_sending_waits_for_a_recorder_that_lags(
     found = Candidates(10_000)
     for number in range(users):
         found.add(Candidate(number, False))
-    job = Job(
+    job = PassContext(
         campaign=campaign,
         query=Query(campaign, datetime.now(timezone.utc)),
         run="run",
@@ -86,7 +86,7 @@ async def test_sending_waits_for_a_recorder_that_lags(
         stop=stop,
         clock=Clock(),
     )
-    tally = await Delivery(job).run(found)
+    tally = await DeliveryLoop(job).run(found)
     assert (tally.sent, slow.recorded, stop.reason) == (found.valid, found.valid, None)
     assert slow.in_doubt <= at_most
 

@@ -81,11 +81,15 @@ def test_an_age_decides_to_the_millisecond(
 @pytest.mark.parametrize("campaign", MAKE)
 def test_a_hold_is_over_at_its_moment(campaign: str, ozh: Ozh, users: Users) -> None:
     """Until then, and not a millisecond longer."""
-    slot = f"ozh_notify.{campaign.replace('-', '_')}"
+    delivery = f"ozh_notify.{campaign.replace('-', '_')}"
     holds = {"over": NOON, "not over": NOON + TICK, "long over": NOON - DAY}
     fresh = {FIELD[campaign]: NOON - 30 * HOUR}
     users.insert_many(
-        put(MAKE[campaign](_id=name, **fresh), slot, {"state": "unreachable", "hold_until": until})
+        put(
+            MAKE[campaign](_id=name, **fresh),
+            delivery,
+            {"state": "unreachable", "hold_until": until},
+        )
         for name, until in holds.items()
     )
     assert due_at(ozh, campaign, NOON) == {"over", "long over"}
@@ -169,8 +173,8 @@ def test_fields_may_be_inside_others_but_not_inside_arrays(
     stored = {user["_id"]: user for user in users.find()}
     for one in people:
         after = stored[one.document["_id"]]
-        slot = after.pop("delivery", {campaign.replace("-", "_"): {"state": None}})
-        state = slot[campaign.replace("-", "_")]["state"]
+        delivery = after.pop("delivery", {campaign.replace("-", "_"): {"state": None}})
+        state = delivery[campaign.replace("-", "_")]["state"]
         assert state == ("sent" if one.due else None), one.kind
         before = one.document
         if one.due and campaign == "discount":

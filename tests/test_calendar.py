@@ -16,7 +16,7 @@ from ozh_notify.config.settings import local
 from ozh_notify.sandbox.botapi.client import Server
 from ozh_notify.users.delivery_state import State, hold_until
 from tests.conftest import Ozh
-from tests.passes import FAR, Users, as_if_now, chats, clock_shows, ended, slots, zone_of
+from tests.passes import FAR, Users, as_if_now, chats, clock_shows, deliveries, ended, zone_of
 from tests.people import ago, bonus_user
 
 UTC = timezone.utc
@@ -53,18 +53,20 @@ def test_the_end_of_the_day_and_of_the_hours_ends_a_pass(
     assert day_ended.json()["error"] == "the local day ended"
     assert "the hours ended: it is 00:00 in Test/Zone" in hours_ended.json()["error"]
     for key, said in (("daily_bonus", day_ended.json()), ("discount", hours_ended.json())):
-        kept = Counter(slot.get("state") for slot in slots(users, key).values())
+        kept = Counter(delivery.get("state") for delivery in deliveries(users, key).values())
         assert 1 <= said["sent"] == kept["sent"] < 60
         assert said["retry"] == kept["retry"]
         assert kept["sending"] == kept["unknown"] == 0
-    reminded = {c: s for c, s in slots(users, "daily_bonus").items() if s.get("state") == "sent"}
-    assert {slot["hold_until"] for slot in reminded.values()} == {midnight}
+    reminded = {
+        c: s for c, s in deliveries(users, "daily_bonus").items() if s.get("state") == "sent"
+    }
+    assert {delivery["hold_until"] for delivery in reminded.values()} == {midnight}
     sent = [m for m in bot_api.control.messages() if m.text == "daily_bonus"]
     assert max(m.time for m in sent) < midnight.timestamp() + 3
 
     again = [ozh("daily-bonus", "--json") for _ in range(2)]
     assert [r.json()["sent"] for r in again] == [60, 0], again[0].err
-    assert {slot["attempts"] for slot in slots(users, "daily_bonus").values()} == {1}
+    assert {delivery["attempts"] for delivery in deliveries(users, "daily_bonus").values()} == {1}
     got = Counter(m.chat_id for m in bot_api.control.messages() if m.text == "daily_bonus")
     assert {chat for chat, count in got.items() if count == 2} == set(reminded)
     assert set(got.values()) <= {1, 2}

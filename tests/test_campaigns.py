@@ -146,9 +146,9 @@ def test_a_package_that_is_no_campaign_is_named(
 
 def test_the_built_in_campaigns_are_the_two_of_the_contract() -> None:
     """Commands by name, files and fields by key."""
-    assert {name: kind.daily for name, kind in registry().items()} == {
-        "discount": False,
-        "daily-bonus": True,
+    assert {name: kind.once for name, kind in registry().items()} == {
+        "discount": "ever",
+        "daily-bonus": "day",
     }
 
 

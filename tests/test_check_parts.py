@@ -13,7 +13,7 @@ from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.settings import Settings, load
 from ozh_notify.errors import ConfigError, Incomplete, Unavailable
 from ozh_notify.operator.check import (
-    Line,
+    CheckResult,
     exit_code,
     fields,
     privileges,
@@ -54,13 +54,13 @@ def campaigns(file: Path, **variables: str) -> list[Campaign]:
     return [kind(settings(file, **variables)) for kind in registry().values()]
 
 
-def about(lines: list[Line], name: str) -> Line:
+def about(lines: list[CheckResult], name: str) -> CheckResult:
     """The one line about something."""
     [line] = [line for line in lines if line.about == name]
     return line
 
 
-def shown(line: Line) -> tuple[str, str]:
+def shown(line: CheckResult) -> tuple[str, str]:
     """Verdict and words of a line."""
     return line.verdict.value, f"{line.found} → {line.do}"
 
@@ -81,7 +81,7 @@ def shown(line: Line) -> tuple[str, str]:
     ],
 )
 def test_the_exit_code_is_that_of_what_does_not_pass_by_itself(
-    lines: list[Line], code: int, worst: str
+    lines: list[CheckResult], code: int, worst: str
 ) -> None:
     """78 before 69 before 0."""
     assert (exit_code(lines), verdict(lines).value) == (code, worst)
@@ -130,7 +130,7 @@ def test_an_account_is_judged_by_what_it_may_do_with_the_users(
     who: Document, expected: str, words: str
 ) -> None:
     """Too little is a problem, more than is needed a warning, what cannot be seen neither."""
-    line = privileges.line(who, "bot", "users")
+    line = privileges.privileges_result(who, "bot", "users")
     assert line.verdict.value == expected
     assert words in line.found
 
@@ -139,9 +139,9 @@ def test_a_role_of_another_database_does_not_count() -> None:
     """But for those whose name says that they do."""
     who = signed_in()
     who["authenticatedUserRoles"] = [{"role": "readWrite", "db": "other"}]
-    assert privileges.line(who, "bot", "users").verdict.value == "problem"
+    assert privileges.privileges_result(who, "bot", "users").verdict.value == "problem"
     who["authenticatedUserRoles"] = [{"role": "readWriteAnyDatabase", "db": "admin"}]
-    assert privileges.line(who, "bot", "users").verdict.value == "warning"
+    assert privileges.privileges_result(who, "bot", "users").verdict.value == "warning"
 
 
 # --- fields ---
@@ -174,9 +174,9 @@ def test_a_field_is_a_problem_exactly_where_a_pass_would_refuse(
 ) -> None:
     """And a warning at least where a pass would warn."""
     sample, both = crowd(count, **changed), campaigns(file)
-    found = fields.lines(sample, both)
-    refused = any(field_mapping.inspect(sample, campaign).fatal for campaign in both)
-    warned = any(field_mapping.inspect(sample, campaign).warnings for campaign in both)
+    found = fields.field_results(sample, both)
+    refused = any(field_mapping.check_mapping(sample, campaign).fatal for campaign in both)
+    warned = any(field_mapping.check_mapping(sample, campaign).warnings for campaign in both)
     assert (verdict(found).value == "problem") is refused
     if warned and not refused:
         assert verdict(found).value == "warning"
@@ -228,7 +228,7 @@ def test_a_field_in_doubt_comes_with_what_to_do(
     changed: Document, name: str, verdict_: str, words: str, file: Path
 ) -> None:
     """The likelier field where there is one, by its name and by what it holds."""
-    line = about(fields.lines(crowd(**changed), campaigns(file)), f"field {name}")
+    line = about(fields.field_results(crowd(**changed), campaigns(file)), f"field {name}")
     assert line.verdict.value == verdict_
     assert words in f"{line.found} → {line.do}"
 
@@ -248,30 +248,30 @@ def test_no_field_is_named_that_only_sounds_or_only_looks_right(
 ) -> None:
     """A hint is worth something only if it is rarely wrong."""
     [missing] = [name for name, value in changed.items() if value is ...]
-    line = about(fields.lines(crowd(**changed), campaigns(file)), f"field {missing}")
+    line = about(fields.field_results(crowd(**changed), campaigns(file)), f"field {missing}")
     assert line.do.startswith("name the right field")
 
 
 def test_a_field_that_another_variable_has_taken_is_no_hint(file: Path) -> None:
     """It is in its right place already."""
     sample = crowd(registered_at=..., created_at=NOON)
-    line = about(fields.lines(sample, campaigns(file)), "field registered_at")
+    line = about(fields.field_results(sample, campaigns(file)), "field registered_at")
     assert "OZH_FIELD_REGISTERED_AT=created_at ?" in line.do
     taken = campaigns(file, OZH_FIELD_FIRST_GENERATION_AT="created_at")
-    line = about(fields.lines(sample, taken), "field registered_at")
+    line = about(fields.field_results(sample, taken), "field registered_at")
     assert "created_at" not in line.do
 
 
 def test_a_few_odd_values_are_a_warning_that_counts_them(file: Path) -> None:
     """Types with how often each; nulls are no values of a date."""
     sample = [*crowd(90), *crowd(20, registered_at=None), *crowd(10, registered_at="1.1.2026")]
-    line = about(fields.lines(sample, campaigns(file)), "field registered_at")
+    line = about(fields.field_results(sample, campaigns(file)), "field registered_at")
     assert shown(line) == (
         "warning",
         "in 120 of 120 users: date (90), null (20), string (10) → "
         "no campaign messages the 10 users where it is not a date",
     )
-    chats = about(fields.lines(crowd(9) + crowd(1, telegram_id=-5), campaigns(file)),
+    chats = about(fields.field_results(crowd(9) + crowd(1, telegram_id=-5), campaigns(file)),
                   "field telegram_id")  # fmt: skip
     assert "1 users have no usable chat id" in chats.found
 
@@ -279,10 +279,10 @@ def test_a_few_odd_values_are_a_warning_that_counts_them(file: Path) -> None:
 # --- what the settings say ---
 
 
-def told(file: Path, at: datetime = NOON, **variables: str) -> list[Line]:
+def told(file: Path, at: datetime = NOON, **variables: str) -> list[CheckResult]:
     """Lines about the settings alone."""
     both = campaigns(file, **variables)
-    return list(settings_checks.lines(both[0].settings, both, at, ()))
+    return list(settings_checks.settings_results(both[0].settings, both, at, ()))
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_a_complete_offer_and_a_folder_for_metrics_are_ok(file: Path, tmp_path: 
 def test_what_is_wrong_about_the_watchers_is_not_told_twice(file: Path) -> None:
     """Where a problem is listed, no line says that nobody watches."""
     both = campaigns(file)
-    lines = settings_checks.lines(
+    lines = settings_checks.settings_results(
         both[0].settings, both, NOON, ["OZH_PING_URL: expected an address"]
     )
     assert "watched" not in [line.about for line in lines]

@@ -8,7 +8,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns.discount import Discount
 from ozh_notify.config.settings import load
-from ozh_notify.mongo.pass_store import Store
+from ozh_notify.mongo.pass_store import MongoPassStore
 from ozh_notify.users.audience import Query, claimable
 from ozh_notify.users.candidates import Candidate
 from tests.people import ago, discount_user, now
@@ -28,7 +28,7 @@ async def test_who_came_to_hold_no_date_since_the_scan_is_left_as_is(
     free += [discount_user(), discount_user(ozh_notify=None)]
     users.insert_many([*held, *free])
     campaign = Discount(load(None, environment)[0])
-    store, query = Store(campaign.settings, campaign), Query(campaign, now())
+    store, query = MongoPassStore(campaign.settings, campaign), Query(campaign, now())
     batch = [Candidate(user["_id"], False) for user in (*held, *free)]
     before = list(users.find({"_id": {"$in": [user["_id"] for user in held]}}))
     wanted = {user["_id"] for user in users.find(claimable(query))}

@@ -18,8 +18,8 @@ from tests.passes import (
     Users,
     chats,
     check_states,
+    deliveries,
     ended,
-    slots,
     states,
     wait_until,
 )
@@ -32,8 +32,8 @@ LEASE = timedelta(seconds=120 + 20, minutes=10)
 def claimed(**fields: Any) -> dict[str, Any]:
     """A delivery as a pass leaves it that was killed."""
     at = ago(minutes=20)
-    slot = {"state": "sending", "hold_until": at + LEASE, "claim": "run-1-1", "run": "run-1"}
-    return {**slot, "at": at, "attempts": 1, **fields}
+    delivery = {"state": "sending", "hold_until": at + LEASE, "claim": "run-1-1", "run": "run-1"}
+    return {**delivery, "at": at, "attempts": 1, **fields}
 
 
 def people(count: int, **fields: Any) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def test_a_lapsed_claim_is_swept_to_unknown_and_not_sent(
     assert result.code == 0, result.err
     assert (result.json()["swept"], result.json()["eligible"], result.json()["sent"]) == (1, 1, 1)
     assert "1 deliveries of an earlier pass are unknown now" in result.err
-    stored = slots(users)
+    stored = deliveries(users)
     swept = stored[lapsed["telegram_id"]]
     assert (swept["state"], swept["hold_until"]) == ("unknown", FAR)
     assert (swept["claim"], swept["run"], swept["attempts"]) == ("run-1-1", "run-1", 1)
@@ -75,11 +75,11 @@ def test_a_sending_user_is_claimed_by_no_pass_whatever_the_hold(
     """Without a hold, or with one that is over but for the sweep: only the sweep takes it."""
     bare = {"state": "sending", "at": ago(days=2), "run": "run-1"}
     odd = [bare, {**bare, "hold_until": ago(days=1)}, {**bare, "hold_until": None, "claim": "x"}]
-    users.insert_many(discount_user(ozh_notify={"discount": slot}) for slot in odd)
+    users.insert_many(discount_user(ozh_notify={"discount": delivery}) for delivery in odd)
     for options in ((), ("--again",)):
         result = ozh("discount", "--json", *options)
         assert (result.code, result.json()["eligible"]) == (0, 0), result.err
-    assert list(slots(users).values()) == odd
+    assert list(deliveries(users).values()) == odd
     assert chats(bot_api) == []
 
 
@@ -91,10 +91,10 @@ def test_a_claim_of_yesterday_holds_until_the_midnight_after_its_own_day(
     users.insert_one(bonus_user(registered_at=ago(hours=40), ozh_notify={"daily_bonus": yesterday}))
     result = ozh("daily-bonus", "--json")
     assert (result.json()["swept"], result.json()["sent"]) == (1, 1), result.err
-    [slot] = slots(users, "daily_bonus").values()
-    assert slot["state"] == "sent"
-    assert slot["attempts"] == 1, "attempts count within the period"
-    assert "claim" not in slot
+    [delivery] = deliveries(users, "daily_bonus").values()
+    assert delivery["state"] == "sent"
+    assert delivery["attempts"] == 1, "attempts count within the period"
+    assert "claim" not in delivery
 
 
 ODD_SLOTS = (
@@ -135,14 +135,14 @@ def test_a_claim_says_in_the_document_what_is_about_to_happen(
     bot_api.control.rules([{"do": "hang_before", "seconds": 30}])
     process = ozh.start("discount", "--json")
     wait_until(lambda: "sendMessage" in bot_api.control.requests()["by_method"], "the request")
-    [slot] = slots(users).values()
+    [delivery] = deliveries(users).values()
     process.kill()
     process.communicate()
-    assert set(slot) == {"state", "hold_until", "claim", "run", "at", "attempts"}
-    assert slot["state"] == "sending"
-    assert slot["claim"].startswith(slot["run"])
-    assert slot["hold_until"] == slot["at"] + LEASE
-    assert slot["attempts"] == 5
+    assert set(delivery) == {"state", "hold_until", "claim", "run", "at", "attempts"}
+    assert delivery["state"] == "sending"
+    assert delivery["claim"].startswith(delivery["run"])
+    assert delivery["hold_until"] == delivery["at"] + LEASE
+    assert delivery["attempts"] == 5
     assert (users.find_one() or {})["ozh_notify"]["muted"] is False
 
 
@@ -171,7 +171,7 @@ def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
     said = result.json()
     assert (said["eligible"], said["sent"], said["skipped"]) == (20, 15, 5)
     assert chats(bot_api) == [user["telegram_id"] for user in who[:15]]
-    left = [slots(users)[user["telegram_id"]] for user in leaving[:-1]]
+    left = [deliveries(users)[user["telegram_id"]] for user in leaving[:-1]]
     assert left == [{}, {}, {}, {}]
     check_states(users, bot_api)
 
@@ -190,7 +190,7 @@ def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
     said = result.json()
     assert (said["sent"], said["retry"], said["remaining"]) == (19, 1, 0)
     assert said["error"] == "1 deliveries are left in retry: run it again"
-    left = slots(users)["nobody"]  # type: ignore[index]
+    left = deliveries(users)["nobody"]  # type: ignore[index]
     assert (left["state"], left["attempts"]) == ("retry", 0)
     assert (ozh("discount", "--json").json()["invalid"], len(chats(bot_api))) == (1, 19)
 
@@ -229,8 +229,8 @@ def test_a_send_starts_only_while_its_claim_is_young(
     # One message may have been on its way between the two looks at the clock.
     assert 1 <= said["retry"] <= 2
     assert said["sent"] == 12 - said["retry"]
-    back = [slot for slot in slots(users).values() if slot["state"] == "retry"]
-    assert {(slot["error"], slot["attempts"]) for slot in back} == {
+    back = [delivery for delivery in deliveries(users).values() if delivery["state"] == "retry"]
+    assert {(delivery["error"], delivery["attempts"]) for delivery in back} == {
         ("the claim was too old to send", 0)
     }
     check_states(users, bot_api)
@@ -252,17 +252,17 @@ def opened(ozh: Ozh) -> Any:
     """The store of the discount on the test's database."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config import settings
-    from ozh_notify.mongo.pass_store import Store
+    from ozh_notify.mongo.pass_store import MongoPassStore
 
     loaded, _ = settings.load(None, ozh.environment)
-    return Store(loaded, registry()["discount"](loaded))
+    return MongoPassStore(loaded, registry()["discount"](loaded))
 
 
 def sent(user: dict[str, Any], claim: str, message_id: int = 77) -> Any:
     """The record of a delivered message."""
-    from ozh_notify.users.delivery_state import Outcome, Record, State
+    from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 
-    return Record(recipient(user, claim), Outcome(State.SENT, message_id), "run-1", now())
+    return OutcomeRecord(recipient(user, claim), Outcome(State.SENT, message_id), "run-1", now())
 
 
 async def test_a_late_confirm_finds_its_claim_after_the_sweep(ozh: Ozh, users: Users) -> None:
@@ -275,9 +275,9 @@ async def test_a_late_confirm_finds_its_claim_after_the_sweep(ozh: Ozh, users: U
     assert await store.confirm([sent(late, "run-1-1")]) == []
     assert await store.confirm([sent(late, "run-1-1")]) == [], "again, after a doubtful answer"
     await store.close()
-    [slot] = slots(users).values()
-    assert (slot["state"], slot["message_id"], slot["hold_until"]) == ("sent", 77, FAR)
-    assert "claim" not in slot
+    [delivery] = deliveries(users).values()
+    assert (delivery["state"], delivery["message_id"], delivery["hold_until"]) == ("sent", 77, FAR)
+    assert "claim" not in delivery
     assert users.count_documents({"discount_offered": True}) == 1
 
 
@@ -305,24 +305,28 @@ async def test_a_confirm_overwrites_nothing_that_was_settled_since(
     assert [record.recipient.id for record in lost] == [other["_id"]]
     after = users.find_one({"_id": other["_id"]}) or {}
     assert after == other
-    assert slots(users)[mine["telegram_id"]]["state"] == "sent"
+    assert deliveries(users)[mine["telegram_id"]]["state"] == "sent"
 
 
 async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
     ozh: Ozh, users: Users
 ) -> None:
     """JSON may hold half a surrogate pair, which no database takes; long ones are cut."""
-    from ozh_notify.users.delivery_state import Outcome, Record, State
+    from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 
     odd = discount_user(ozh_notify={"discount": claimed()})
     users.insert_one(odd)
     store = opened(ozh)
     outcome = Outcome(State.REJECTED, None, "\ud83d $oh.no " + "ж" * 300)
-    record = Record(recipient(odd, "run-1-1"), outcome, "run-1", now())
+    record = OutcomeRecord(recipient(odd, "run-1-1"), outcome, "run-1", now())
     assert await store.confirm([record]) == []
     await store.close()
-    [slot] = slots(users).values()
-    assert (slot["state"], slot["error"][:8], len(slot["error"])) == ("rejected", "? $oh.no", 200)
+    [delivery] = deliveries(users).values()
+    assert (delivery["state"], delivery["error"][:8], len(delivery["error"])) == (
+        "rejected",
+        "? $oh.no",
+        200,
+    )
 
 
 async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None:
@@ -341,7 +345,7 @@ async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None
     await store.close()
     assert [[r.id for r in one] for one in taken] == [[u["_id"] for u in who[:3]]] * 2
     assert other == []
-    assert [slot["attempts"] for slot in slots(users).values()] == [1, 1, 1, 1]
+    assert [delivery["attempts"] for delivery in deliveries(users).values()] == [1, 1, 1, 1]
 
 
 def test_what_a_killed_pass_had_claimed_is_sent_to_nobody_twice(

@@ -42,7 +42,7 @@ class Broken(Discount):
     name = "broken"
     summary = "Has a bug."
 
-    def words(self):
+    def template_variables(self):
         raise RuntimeError("a bug beside " + self.settings.mongo_uri.get_secret_value())
 """
 

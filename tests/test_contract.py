@@ -14,7 +14,7 @@ from ozh_notify import errors
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import app, run
 from ozh_notify.errors import Exit, OzhError
-from ozh_notify.operator.explain import SLOT_FIELDS
+from ozh_notify.operator.explain import DELIVERY_FIELDS
 from ozh_notify.passes.result import Result
 from ozh_notify.users.delivery_state import State
 
@@ -88,7 +88,7 @@ def test_exit_codes_are_those_of_the_contract() -> None:
 def test_states_and_their_fields_are_those_of_the_contract() -> None:
     """Bots and backends read them in the user document."""
     assert [state.value for state in State] == STATES
-    assert list(SLOT_FIELDS) == STATE_FIELDS
+    assert list(DELIVERY_FIELDS) == STATE_FIELDS
     assert unnamed({*STATES, *STATE_FIELDS, "ozh_notify.muted"}) == []
 
 

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.demo.users import STORIES, people
+from ozh_notify.sandbox.demo.users import STORIES, demo_users
 from tests import documents
 from tests.conftest import OZH, Finished, Ozh
 from tests.passes import wait_until
@@ -148,7 +148,7 @@ def test_the_demo_shows_both_passes_and_reads_no_configuration(place: Place) -> 
     assert done.out.endswith("each eligible user got one message, nobody got two.\n")
     assert place.left_behind() == []
     assert [path.name for path in place.folder.iterdir()] == [".env"]
-    for person in people(32, 7, now()):
+    for person in demo_users(32, 7, now()):
         if person.gets == "discount":
             assert str(person.document["telegram_id"]) in done.out, "the seed chooses the users"
 
@@ -292,19 +292,19 @@ def test_a_killed_demo_takes_its_servers_along(place: Place) -> None:
 def test_a_seed_makes_the_users_repeatable() -> None:
     """The same seed makes the same users, another one makes others."""
     moment = now()
-    assert people(64, 1, moment) == people(64, 1, moment)
-    assert people(64, 1, moment) != people(64, 2, moment)
+    assert demo_users(64, 1, moment) == demo_users(64, 1, moment)
+    assert demo_users(64, 1, moment) != demo_users(64, 2, moment)
 
 
 @pytest.mark.parametrize("number", [16, 64, 5000])
 def test_every_story_is_told(number: int) -> None:
     """However few users there are, each reason to be messaged or left alone is among them."""
-    cast = people(number, 3, now())
+    cast = demo_users(number, 3, now())
     assert len(cast) == number
     chats = Counter(person.document["telegram_id"] for person in cast)
     assert {chat for chat, times in chats.items() if times > 1} <= {"@nobody"}
     told = Counter(person.story for person in cast)
-    assert set(told) == {person.story for person in people(len(STORIES), 1, now())}
+    assert set(told) == {person.story for person in demo_users(len(STORIES), 1, now())}
 
 
 def test_wrong_numbers_of_users_are_refused(place: Place) -> None:

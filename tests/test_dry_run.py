@@ -136,10 +136,10 @@ def test_a_dry_run_leaves_no_trace(campaign: str, ozh: Ozh, users: Users, bot_ap
     the users are, those it counts and those it leaves out are all of them.
     """
     lapsed = {"state": "sending", "claim": "c", "hold_until": ago(hours=1), "at": ago(hours=2)}
-    slot = f"ozh_notify.{campaign.replace('-', '_')}"
+    delivery = f"ozh_notify.{campaign.replace('-', '_')}"
     people = [
         *everybody(campaign),
-        Someone("a lapsed claim", put(DUE[campaign](), slot, lapsed)),
+        Someone("a lapsed claim", put(DUE[campaign](), delivery, lapsed)),
     ]
     people = insert(users, people)
     before = everything(users)

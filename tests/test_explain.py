@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 from ozh_notify.campaigns import registry
 from ozh_notify.config import settings as settings_module
 from ozh_notify.errors import ConfigError
-from ozh_notify.mongo.operator_queries import Desk
+from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.operator.explain import Explanation, explain
 from ozh_notify.users.describe import condition, value
 from tests.conftest import Ozh
@@ -26,7 +26,7 @@ FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 
-def slot(state: str, **fields: Any) -> dict[str, Any]:
+def delivery(state: str, **fields: Any) -> dict[str, Any]:
     """A delivery as a pass leaves it."""
     return {"state": state, "run": "run-1", "at": ago(hours=2), "attempts": 1, **fields}
 
@@ -39,7 +39,7 @@ async def explained(
     users.insert_one(document)
     environ = {**ozh.environment, **more}
     loaded, _ = settings_module.load(None, environ)
-    async with Desk(loaded) as desk:
+    async with OperatorQueries(loaded) as desk:
         [found] = await desk.find(str(document["_id"]))
 
         async def matches(where: dict[str, Any]) -> bool:
@@ -115,7 +115,7 @@ async def test_no_name_of_a_user_is_a_bug(name: str, ozh: Ozh, users: Users) -> 
     """Whatever is pasted there, nobody is found by it."""
     users.insert_one(user())
     loaded, _ = settings_module.load(None, ozh.environment)
-    async with Desk(loaded) as desk:
+    async with OperatorQueries(loaded) as desk:
         with pytest.raises(ConfigError, match="no user of"):
             await desk.find(name)
 
@@ -130,7 +130,7 @@ def test_a_campaign_that_is_none_is_wrong_usage_with_the_nearest_name(ozh: Ozh) 
 
 def test_the_table_shows_the_state_and_takes_no_name_for_markup(ozh: Ozh, users: Users) -> None:
     """Since when, by which run, until when; whatever a user is called."""
-    held = slot("unreachable", hold_until=now() + timedelta(days=9), error="Forbidden: blocked")
+    held = delivery("unreachable", hold_until=now() + timedelta(days=9), error="Forbidden: blocked")
     one = discount_user(first_name="[/b] [red]Анна", ozh_notify={"discount": held})
     users.insert_one(one)
     result = ozh("explain", "discount", str(one["telegram_id"]))
@@ -162,10 +162,19 @@ def test_the_table_shows_the_state_and_takes_no_name_for_markup(ozh: Ozh, users:
         ({"ozh_notify": "mine"}, "ozh_notify is no object"),
         ({"ozh_notify": {"muted": True}}, "muted"),
         ({"ozh_notify": {"discount": 5}}, "ozh_notify.discount is no object"),
-        ({"ozh_notify": {"discount": slot("sending", claim="c", hold_until=FAR)}}, "held: sending"),
-        ({"ozh_notify": {"discount": slot("unknown", claim="c", hold_until=FAR)}}, "held: unknown"),
-        ({"ozh_notify": {"discount": slot("rejected", hold_until=FAR)}}, "held: rejected"),
-        ({"ozh_notify": {"discount": slot("sent", hold_until=FAR)}}, "offered before, flag reset"),
+        (
+            {"ozh_notify": {"discount": delivery("sending", claim="c", hold_until=FAR)}},
+            "held: sending",
+        ),
+        (
+            {"ozh_notify": {"discount": delivery("unknown", claim="c", hold_until=FAR)}},
+            "held: unknown",
+        ),
+        ({"ozh_notify": {"discount": delivery("rejected", hold_until=FAR)}}, "held: rejected"),
+        (
+            {"ozh_notify": {"discount": delivery("sent", hold_until=FAR)}},
+            "offered before, flag reset",
+        ),
         ({"ozh_notify": {"discount": {"hold_until": FAR}}}, "held: other"),
     ],
 )
@@ -184,7 +193,7 @@ async def test_who_got_it_is_not_taken_for_somebody_whose_flag_was_reset(
     ozh: Ozh, users: Users
 ) -> None:
     """Nobody is told of `--again` for a message that went out as it should."""
-    kept = {"discount": slot("sent", hold_until=FAR, message_id=7)}
+    kept = {"discount": delivery("sent", hold_until=FAR, message_id=7)}
     found = await explained(ozh, users, discount_user(discount_offered=True, ozh_notify=kept))
     assert whys(found) == ["already offered", "already delivered"]
     assert "--again" not in found.verdict
@@ -200,7 +209,11 @@ async def test_who_got_it_is_not_taken_for_somebody_whose_flag_was_reset(
         ({"registered_at": "yesterday"}, "no date in registered_at"),
         ({"daily_bonus_claimed_today": True}, "claimed today"),
         (
-            {"ozh_notify": {"daily_bonus": slot("sent", hold_until=now() + timedelta(hours=9))}},
+            {
+                "ozh_notify": {
+                    "daily_bonus": delivery("sent", hold_until=now() + timedelta(hours=9))
+                }
+            },
             "already reminded today",
         ),
     ],
@@ -232,8 +245,8 @@ async def test_all_reasons_are_listed_at_once(ozh: Ozh, users: Users) -> None:
 @pytest.mark.parametrize(
     ("changed", "advice"),
     [
-        ({"discount": slot("unknown", claim="c", hold_until=FAR)}, "ozh-notify reconcile"),
-        ({"discount": slot("sent", hold_until=FAR)}, "--again says that the flag was reset"),
+        ({"discount": delivery("unknown", claim="c", hold_until=FAR)}, "ozh-notify reconcile"),
+        ({"discount": delivery("sent", hold_until=FAR)}, "--again says that the flag was reset"),
         ({"muted": True}, "ozh-notify unmute takes the mute back"),
     ],
 )
@@ -257,7 +270,7 @@ async def test_the_next_moment_is_when_the_last_thing_in_the_way_is_over(
     assert young.next_at
     assert timedelta() < young.next_at - (first + timedelta(hours=24)) < timedelta(minutes=1)
     until = now() + timedelta(days=3)
-    kept = {"discount": slot("unreachable", hold_until=until)}
+    kept = {"discount": delivery("unreachable", hold_until=until)}
     held = await explained(ozh, users, discount_user(ozh_notify=kept))
     assert held.next_at == until
     assert f"if nothing else changes, from {until:%Y-%m-%d %H:%M}" in held.verdict
@@ -289,7 +302,7 @@ async def test_dates_beyond_the_calendar_stop_nothing(ozh: Ozh, users: Users) ->
         *(ozh, users, discount_user(first_generation_at=first)), OZH_TIMEZONE="America/New_York"
     )
     assert west.eligible
-    held = {"discount": slot("sent", hold_until=last, at=last)}
+    held = {"discount": delivery("sent", hold_until=last, at=last)}
     east = await explained(*(ozh, users, discount_user(ozh_notify=held)), OZH_TIMEZONE="Asia/Tokyo")
     assert "for good" in next(a for a in east.answers if "delivery" in a.question).value
 

@@ -116,7 +116,7 @@ def inspect(tmp_path: Path) -> Inspect:
         sample: list[Document], campaign: str = "discount", **env: str
     ) -> field_mapping.Findings:
         settings, _ = load(file, {"MONGO_URI": "mongodb://127.0.0.1/bot", **env})
-        return field_mapping.inspect(sample, registry()[campaign](settings))
+        return field_mapping.check_mapping(sample, registry()[campaign](settings))
 
     return find
 

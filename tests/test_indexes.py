@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Index, registry
 from ozh_notify.config import settings as settings_module
-from ozh_notify.mongo.operator_queries import BUILD_LIMIT, Desk
+from ozh_notify.mongo.operator_queries import BUILD_LIMIT, OperatorQueries
 from ozh_notify.users.indexes import compare, existing, recommended
 from tests.conftest import Ozh
 from tests.heard import heard
@@ -136,7 +136,7 @@ async def test_a_build_may_take_longer_than_any_read(ozh: Ozh, users: Users) -> 
     loaded, _ = settings_module.load(None, ozh.environment)
     [index, *_] = recommended(kind(loaded) for kind in registry().values())
     with heard("createIndexes") as commands:
-        async with Desk(loaded) as desk:
+        async with OperatorQueries(loaded) as desk:
             await desk.create(index, index.name)
     [command] = commands
     assert command["maxTimeMS"] > BUILD_LIMIT * 900
@@ -188,7 +188,7 @@ def test_an_index_is_as_good_when_keys_and_filter_are_the_same(
     if found:
         assert standing.as_json()["size_bytes"] == 4096
     if "unique" in changed:
-        assert standing.differs == "unique: True"
+        assert standing.extra_options == "unique: True"
 
 
 def test_the_usable_one_of_two_is_taken(tmp_path: Path) -> None:

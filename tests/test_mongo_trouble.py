@@ -22,9 +22,9 @@ from tests.passes import (
     Users,
     chats,
     check_states,
+    deliveries,
     ended,
     failing,
-    slots,
     states,
     wait_until,
 )
@@ -77,7 +77,7 @@ def test_a_fault_that_passes_costs_nobody_a_message(
     assert "not recorded" not in result.err
     assert "trying again" in result.err or fault == "the connection is cut"
     check_states(users, bot_api)
-    assert {slot["attempts"] for slot in slots(users).values()} == {1}
+    assert {delivery["attempts"] for delivery in deliveries(users).values()} == {1}
 
 
 @pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 91}])
@@ -101,8 +101,8 @@ def test_whom_a_claim_of_unknown_effect_had_taken_is_given_back(
     assert result.code == 78, result.err
     assert 5 <= result.json()["sent"] == len(chats(bot_api)) < 40
     check_states(users, bot_api)
-    back = [slot for slot in slots(users).values() if slot.get("state") == "retry"]
-    assert {slot["attempts"] for slot in back} == {0}
+    back = [delivery for delivery in deliveries(users).values() if delivery.get("state") == "retry"]
+    assert {delivery["attempts"] for delivery in back} == {0}
     assert ozh("discount", "--json").json()["sent"] == 40 - result.json()["sent"]
     check_states(users, bot_api)
 
@@ -137,7 +137,9 @@ def test_a_signal_while_writes_fail_ends_it_in_time(
         result = ended(ozh, process)
     assert time.monotonic() - at < 10
     assert result.code == 75, result.err
-    sending = [chat for chat, slot in slots(users).items() if slot.get("state") == "sending"]
+    sending = [
+        chat for chat, delivery in deliveries(users).items() if delivery.get("state") == "sending"
+    ]
     for chat in set(sending) & set(chats(bot_api)):
         assert f"chat {chat}: sent message" in result.err
 

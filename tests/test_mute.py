@@ -40,8 +40,8 @@ def test_a_muted_user_gets_no_campaign_until_unmuted(
 
 def test_only_the_mute_changes_and_both_may_be_repeated(ozh: Ozh, users: Users) -> None:
     """The delivery state beside it stays; the answer says what was so before."""
-    slot = {"state": "sent", "run": "run-1", "at": ago(days=1), "attempts": 1}
-    one = user(ozh_notify={"discount": slot, "note": "kept"}, more={"a": [1, {"b": None}]})
+    delivery = {"state": "sent", "run": "run-1", "at": ago(days=1), "attempts": 1}
+    one = user(ozh_notify={"discount": delivery, "note": "kept"}, more={"a": [1, {"b": None}]})
     users.insert_one(one)
     chat = str(one["telegram_id"])
     first, second = ozh("mute", chat), ozh("mute", chat)

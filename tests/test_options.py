@@ -221,7 +221,9 @@ def test_hours_begin_and_end_on_the_minute(
     zone = {"MONGO_URI": "mongodb://127.0.0.1/bot", "OZH_TIMEZONE": "Europe/Moscow"}
     settings, _ = load(tmp_path / "empty.env", {**zone, **hours})
     now = datetime.fromisoformat(f"2026-11-24T{moment}+03:00")
-    assert {name for name, kind in registry().items() if not kind(settings).closed(now)} == open_to
+    assert {
+        name for name, kind in registry().items() if not kind(settings).closed_reason(now)
+    } == open_to
 
 
 # --- what goes where ---

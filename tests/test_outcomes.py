@@ -106,21 +106,23 @@ def test_every_reply_of_the_bot_api_is_stored_as_what_it_says(
         chat = before["telegram_id"]
         reply = chat_of.get(chat, Reply({}, "sent", delivered=True))
         after = users.find_one({"_id": before["_id"]}) or {}
-        slot = after["ozh_notify"][key]
-        seen = f"{reply.rule}: {slot}"
-        assert slot["state"] == reply.state, seen
-        assert slot["hold_until"] == held_until(reply.state, slot["at"], local), seen
-        assert slot["run"] == said["run_id"], seen
-        assert began <= slot["at"] <= now(), seen
-        assert slot["attempts"] == 1, seen
-        assert ("claim" in slot) is (reply.state == "unknown"), seen
+        delivery = after["ozh_notify"][key]
+        seen = f"{reply.rule}: {delivery}"
+        assert delivery["state"] == reply.state, seen
+        assert delivery["hold_until"] == held_until(reply.state, delivery["at"], local), seen
+        assert delivery["run"] == said["run_id"], seen
+        assert began <= delivery["at"] <= now(), seen
+        assert delivery["attempts"] == 1, seen
+        assert ("claim" in delivery) is (reply.state == "unknown"), seen
         assert (chat in delivered) is reply.delivered, seen
-        assert slot.get("message_id") == (delivered[chat] if reply.state == "sent" else None), seen
-        assert reply.error.lower() in slot.get("error", "").lower(), seen
-        assert ("error" in slot) is (reply.state != "sent"), seen
-        assert TOKEN.partition(":")[2].lower() not in slot.get("error", "").lower(), seen
+        assert delivery.get("message_id") == (delivered[chat] if reply.state == "sent" else None), (
+            seen
+        )
+        assert reply.error.lower() in delivery.get("error", "").lower(), seen
+        assert ("error" in delivery) is (reply.state != "sent"), seen
+        assert TOKEN.partition(":")[2].lower() not in delivery.get("error", "").lower(), seen
         offered = not daily and reply.state == "sent"
-        expected = {**before, "discount_offered": offered, "ozh_notify": {key: slot}}
+        expected = {**before, "discount_offered": offered, "ozh_notify": {key: delivery}}
         assert after == expected
     count = [reply.state for reply in REPLIES]
     for state in ("unreachable", "rejected", "unknown"):

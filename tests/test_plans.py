@@ -16,9 +16,9 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config import settings as settings_module
-from ozh_notify.mongo.operator_queries import Desk
-from ozh_notify.operator.reconcile import Book, Narrowing
-from ozh_notify.operator.status import Records
+from ozh_notify.mongo.operator_queries import OperatorQueries
+from ozh_notify.operator.reconcile import DeliveryFilter, ReconcileStore
+from ozh_notify.operator.status import StatusQueries
 from ozh_notify.users.audience import Query
 from ozh_notify.users.indexes import compare, recommended
 from tests.conftest import server_kind
@@ -39,7 +39,7 @@ NOT_A_QUERY = {"lsid", "txnNumber", "writeConcern", "maxTimeMS", "readConcern"}
 DUE, LAPSED, SENDING, IN_DOUBT, BATCH = 300, 40, 100, 1000, 100
 
 
-def slot(state: str, **fields: Any) -> dict[str, Any]:
+def delivery(state: str, **fields: Any) -> dict[str, Any]:
     """A delivery as a pass leaves it."""
     claim = {"claim": "run-1-1"} if state in ("sending", "unknown") else {}
     return {"state": state, "run": "run-1", "at": ago(hours=2), "attempts": 1, **claim, **fields}
@@ -50,7 +50,7 @@ def discounts() -> Documents:
     soon = now() + timedelta(days=9)
 
     def held(count: int, **kept: Any) -> Documents:
-        return [discount_user(ozh_notify={"discount": slot(**kept)}) for _ in range(count)]
+        return [discount_user(ozh_notify={"discount": delivery(**kept)}) for _ in range(count)]
 
     return [
         *(discount_user() for _ in range(DUE)),
@@ -68,7 +68,7 @@ def bonuses() -> Documents:
     midnight = now() + timedelta(hours=5)
 
     def held(count: int, **kept: Any) -> Documents:
-        return [bonus_user(ozh_notify={"daily_bonus": slot(**kept)}) for _ in range(count)]
+        return [bonus_user(ozh_notify={"daily_bonus": delivery(**kept)}) for _ in range(count)]
 
     return [
         *(bonus_user() for _ in range(DUE)),
@@ -92,9 +92,9 @@ async def fill(users: Users, campaign: Campaign) -> None:
     """Everybody, and the recommended indexes as `indexes --create` makes them."""
     users.insert_many(discounts() if campaign.name == "discount" else bonuses())
     kinds = registry().values()
-    async with Desk(campaign.settings) as desk:
+    async with OperatorQueries(campaign.settings) as desk:
         for one in compare(recommended(kind(campaign.settings) for kind in kinds), []):
-            await desk.create(one.index, one.free_name)
+            await desk.create(one.index, one.name_to_create)
 
 
 @dataclass(frozen=True)
@@ -138,18 +138,18 @@ async def test_sweep_scan_and_reconcile_read_little_more_than_they_return(
     """Among thousands of offered, unreachable and unknown users; by the index meant for it."""
     # Asked of an empty collection: what is asked does not depend on what is in it.
     with heard("find") as asked:
-        book = Book(campaign.settings, campaign)
+        book = ReconcileStore(campaign.settings, campaign)
         await book.sweep(now())
         await book.scan(Query(campaign, now()), 5000)
-        await book.entries(Narrowing())
-        await book.sending(Narrowing())
+        await book.entries(DeliveryFilter())
+        await book.sending(DeliveryFilter())
         await book.close()
     await fill(users, campaign)
     sweep, scan, in_doubt, sending = asked
     assert scan["allowDiskUse"] is True
     by_state, by_scan = f"ozh_{campaign.key}_state", f"ozh_{campaign.key}"
     reads_little_more(explained(users, sweep), LAPSED, by_state)
-    book = Book(campaign.settings, campaign)
+    book = ReconcileStore(campaign.settings, campaign)
     assert await book.sweep(now()) == LAPSED  # as a pass does before it scans
     await book.close()
     reads_little_more(explained(users, scan), DUE, by_scan)
@@ -172,7 +172,7 @@ async def test_a_claim_and_its_read_back_read_the_batch_alone(
     """By `_id`, whatever else the whole filter it repeats could be answered by."""
     await fill(users, campaign)
     with heard("update", "find") as asked:
-        book = Book(campaign.settings, campaign)
+        book = ReconcileStore(campaign.settings, campaign)
         query = Query(campaign, now())
         found = await book.scan(query, 5000)
         taken = await book.claim(found.first(BATCH), query, "claim-1", "run-2")
@@ -192,7 +192,7 @@ async def test_what_status_counts_for_a_morning_is_counted_by_indexes(
 ) -> None:
     """Due now by the campaign's index; the rest, with its history, by the states'."""
     with heard("aggregate", "find") as asked:
-        async with Records(campaign.settings) as records:
+        async with StatusQueries(campaign.settings) as records:
             await records.status(campaign, now())
             await records.deliveries(campaign, "run-1")
     await fill(users, campaign)
@@ -211,7 +211,7 @@ async def test_without_the_indexes_the_same_queries_read_the_whole_collection(
 ) -> None:
     """The measure above can fail."""
     with heard("find") as asked:
-        book = Book(campaign.settings, campaign)
+        book = ReconcileStore(campaign.settings, campaign)
         await book.scan(Query(campaign, now()), 5000)
         await book.close()
     users.insert_many([user() for _ in range(500)] + [discount_user(), bonus_user()])

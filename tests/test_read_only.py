@@ -28,7 +28,7 @@ Client = pymongo.MongoClient[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 
-def slot(state: str, **fields: Any) -> dict[str, Any]:
+def delivery(state: str, **fields: Any) -> dict[str, Any]:
     """A delivery of the discount, as the part of a user document."""
     kept = {"state": state, "run": "run-1", "at": ago(hours=2), "attempts": 1, **fields}
     return {"ozh_notify": {"discount": kept}}
@@ -41,9 +41,9 @@ def everybody() -> list[dict[str, Any]]:
         *(bonus_user() for _ in range(3)),
         *(user() for _ in range(3)),
         # A sweep would make this one unknown.
-        discount_user(**slot("sending", claim="c", hold_until=ago(hours=1))),
-        discount_user(**slot("unknown", claim="c", hold_until=FAR)),
-        discount_user(**slot("sent", hold_until=FAR)),
+        discount_user(**delivery("sending", claim="c", hold_until=ago(hours=1))),
+        discount_user(**delivery("unknown", claim="c", hold_until=FAR)),
+        discount_user(**delivery("sent", hold_until=FAR)),
         discount_user(ozh_notify={"muted": True}),
         user(telegram_id=77, ozh_notify=None),
     ]

@@ -26,7 +26,7 @@ def tomorrow() -> datetime:
     return midnight + timedelta(days=1)
 
 
-def slot(state: str, **fields: Any) -> dict[str, Any]:
+def delivery(state: str, **fields: Any) -> dict[str, Any]:
     """A delivery as a pass leaves it."""
     kept: dict[str, Any] = {"state": state, "run": "run-1", "at": ago(minutes=1), "attempts": 1}
     if state in ("sending", "unknown"):
@@ -38,7 +38,7 @@ def slot(state: str, **fields: Any) -> dict[str, Any]:
 
 def held(state: str, **fields: Any) -> dict[str, Any]:
     """A user of the discount with a delivery in that state."""
-    return discount_user(ozh_notify={"discount": slot(state, **fields)})
+    return discount_user(ozh_notify={"discount": delivery(state, **fields)})
 
 
 def stored(users: Users, user: dict[str, Any]) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def test_a_daily_bonus_marked_sent_holds_until_the_end_of_the_claims_day(
     ozh: Ozh, users: Users
 ) -> None:
     """Whoever settles it and when: the next day's reminder is not lost."""
-    today = slot("unknown", hold_until=tomorrow())
-    past = slot("unknown", hold_until=tomorrow() - timedelta(days=1), at=ago(hours=1))
+    today = delivery("unknown", hold_until=tomorrow())
+    past = delivery("unknown", hold_until=tomorrow() - timedelta(days=1), at=ago(hours=1))
     users.insert_many(bonus_user(ozh_notify={"daily_bonus": s}) for s in (today, past))
     result = ozh("reconcile", "daily-bonus", "--mark-sent", "--yes", "--json")
     assert result.json()["settled"] == 2, result.err
@@ -241,17 +241,17 @@ async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, user
     """Each write repeats the state and the claim it read; the count says how many had changed."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config import settings
-    from ozh_notify.operator.reconcile import Action, Book, Narrowing
+    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, ReconcileStore
 
     same, confirmed, claimed = held("unknown"), held("unknown"), held("unknown")
     users.insert_many([same, confirmed, claimed])
     loaded, _ = settings.load(None, ozh.environment)
-    book = Book(loaded, registry()["discount"](loaded))
-    found = await book.look(Narrowing(), now())
-    late = {"ozh_notify.discount": slot("sent", message_id=5)}
+    book = ReconcileStore(loaded, registry()["discount"](loaded))
+    found = await book.look(DeliveryFilter(), now())
+    late = {"ozh_notify.discount": delivery("sent", message_id=5)}
     users.update_one({"_id": confirmed["_id"]}, {"$set": late})
     users.update_one({"_id": claimed["_id"]}, {"$set": {"ozh_notify.discount.claim": "run-2-1"}})
-    settled = await book.settle(found.entries, Action.RESEND, now())
+    settled = await book.settle(found.entries, Decision.RESEND, now())
     await book.close()
     assert (len(found.entries), settled) == (3, 1)
     states = [stored(users, u)["state"] for u in (same, confirmed, claimed)]
@@ -265,19 +265,19 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     """(l) is addressed to the claim, which settling removes."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config import settings
-    from ozh_notify.operator.reconcile import Action, Book, Narrowing
-    from ozh_notify.users.delivery_state import Outcome, Record, State
+    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, ReconcileStore
+    from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
     from ozh_notify.users.recipient import Recipient
 
     doubtful = held("unknown")
     users.insert_one(doubtful)
     loaded, _ = settings.load(None, ozh.environment)
-    book = Book(loaded, registry()["discount"](loaded))
-    found = await book.look(Narrowing(), now())
-    assert await book.settle(found.entries, Action(action), now()) == 1
+    book = ReconcileStore(loaded, registry()["discount"](loaded))
+    found = await book.look(DeliveryFilter(), now())
+    assert await book.settle(found.entries, Decision(action), now()) == 1
     chat = doubtful["telegram_id"]
     who = Recipient(doubtful["_id"], chat, "", "", "run-1-1", ago(minutes=2), 0.0, 1, False)
-    record = Record(who, Outcome(State.UNREACHABLE), "run-1", now())
+    record = OutcomeRecord(who, Outcome(State.UNREACHABLE), "run-1", now())
     assert await book.confirm([record]) == [record]
     await book.close()
     assert stored(users, doubtful)["state"] == state

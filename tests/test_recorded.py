@@ -11,7 +11,7 @@ import pytest
 
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import PASSWORD, Finished, Ozh
-from tests.passes import Users, chats, ended, failing, slots, states, wait_until
+from tests.passes import Users, chats, deliveries, ended, failing, states, wait_until
 from tests.people import ago, discount_user
 from tests.test_campaigns import install
 
@@ -33,13 +33,13 @@ def told(result: Finished) -> dict[int, tuple[str, str]]:
 
 def check_told(users: Users, bot_api: Server, result: Finished, key: str = "discount") -> int:
     """Every message stands in the database or on stderr, with its id; how many on stderr."""
-    lines, stored = told(result), slots(users, key)
+    lines, stored = told(result), deliveries(users, key)
     for message in bot_api.control.messages():
-        slot = stored[message.chat_id]
-        if slot["state"] == "sent":
-            assert slot["message_id"] == message.message_id
+        delivery = stored[message.chat_id]
+        if delivery["state"] == "sent":
+            assert delivery["message_id"] == message.message_id
         else:
-            assert slot["state"] == "sending"
+            assert delivery["state"] == "sending"
             assert lines[message.chat_id] == ("sent", str(message.message_id)), result.err
     return len(lines)
 

@@ -51,7 +51,7 @@ class Telltale(Discount):
     name = "telltale"
     summary = "Says everything it knows."
 
-    def words(self):
+    def template_variables(self):
         secrets = told(self.settings)
         logging.getLogger("some.library").warning("connecting to %s", secrets)
         logging.getLogger("some.library").error("as an object", extra={"address": secrets})

@@ -118,11 +118,11 @@ def test_the_own_share_comes_first_newest_first_and_nobody_is_dropped() -> None:
     """Then the next shard's share, and so on: two that are done do not meet at once."""
     found = Candidates(1000)
     for number in range(100):
-        found.add(Candidate(number, tried=number % 3 == 0))
+        found.add(Candidate(number, attempted_before=number % 3 == 0))
     found.own_share_first(2, SHARDS)
     order = list(found)
     assert sorted(one.id for one in order) == list(range(100))
-    assert all(one.tried == (one.id % 3 == 0) for one in order)
+    assert all(one.attempted_before == (one.id % 3 == 0) for one in order)
     turns = [(shard_of(one.id, SHARDS) - 2) % SHARDS for one in order]
     assert turns == sorted(turns)
     assert order == sorted(order, key=lambda one: ((shard_of(one.id, SHARDS) - 2) % SHARDS, one.id))

@@ -18,7 +18,7 @@ import pytest
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import OZH, Finished, Ozh, server_kind
-from tests.passes import Users, chats, check_states, ended, slots, states, wait_until
+from tests.passes import Users, chats, check_states, deliveries, ended, states, wait_until
 from tests.people import ago, discount_user
 
 BOTH = [signal.SIGTERM, signal.SIGINT]
@@ -114,9 +114,11 @@ def test_a_telegram_that_does_not_answer_leaves_unknown_in_time(
     _, said = interrupted(ozh, process, signal.SIGTERM)
     assert said["sent"] == 2
     assert said["unknown"] == len(chats(bot_api)) - 2 >= 2
-    in_doubt = [slot for slot in slots(users).values() if slot.get("state") == "unknown"]
+    in_doubt = [
+        delivery for delivery in deliveries(users).values() if delivery.get("state") == "unknown"
+    ]
     assert len(in_doubt) == said["unknown"]
-    assert all(slot["claim"] and "interrupted" in slot["error"] for slot in in_doubt)
+    assert all(delivery["claim"] and "interrupted" in delivery["error"] for delivery in in_doubt)
     assert "sending" not in states(users)
 
 
@@ -257,7 +259,7 @@ def test_a_signal_while_mongodb_hangs_ends_it_in_time(ozh: Ozh, bot_api: Server)
         assert said["sent"] == 6
         assert said["unknown"] == len(chats(bot_api)) - 6 >= 1
         time.sleep(0.5)  # what the program gave up on may be applied only now
-        for chat, slot in slots(users).items():
-            if chat in chats(bot_api) and slot["state"] not in ("sent", "unknown"):
-                assert slot["state"] == "sending"
+        for chat, delivery in deliveries(users).items():
+            if chat in chats(bot_api) and delivery["state"] not in ("sent", "unknown"):
+                assert delivery["state"] == "sending"
                 assert re.search(rf"not recorded: .* chat {chat}: (sent|unknown)", result.err)

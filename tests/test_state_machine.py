@@ -25,22 +25,22 @@ from hypothesis.stateful import (
 
 from ozh_notify.config.settings import SEND_LIMIT
 from ozh_notify.operator.reconcile import (
-    Action,
-    Entry,
-    Listed,
-    Narrowing,
+    Decision,
+    DeliveryFilter,
+    SettleableState,
+    StoredDelivery,
 )
-from ozh_notify.passes.delivery import WAKE_MARGIN
+from ozh_notify.passes.delivery import LEASE_SAFETY_MARGIN
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate
-from ozh_notify.users.delivery_state import Outcome, Record, State
+from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from tests.model import (
     FAR,
     LEASE,
     START,
     Held,
+    ModelDelivery,
     Runner,
-    Slot,
     Users,
     World,
     end_of_period,
@@ -65,12 +65,14 @@ class Walk(RuleBasedStateMachine):
     def __init__(self, world: World) -> None:
         super().__init__()
         self.world, self.now = world, START
-        self.slots = {(key, n): Slot() for key in KEYS for n in PEOPLE}
+        self.deliveries = {(key, n): ModelDelivery() for key in KEYS for n in PEOPLE}
         self.offered = dict.fromkeys(PEOPLE, False)
         self.got: Counter[tuple[str, int, object]] = Counter()
         self.asked: Counter[tuple[str, int]] = Counter()
         """How often a person has asked to message this user again."""
-        self.read: dict[str, list[tuple[Entry, tuple[Any, ...]]]] = {key: [] for key in KEYS}
+        self.read: dict[str, list[tuple[StoredDelivery, tuple[Any, ...]]]] = {
+            key: [] for key in KEYS
+        }
         self.messages = 0
         self.passes = [Runner("one"), Runner("two")]
         self.pick: Callable[[st.SearchStrategy[Any]], Any]
@@ -94,13 +96,13 @@ class Walk(RuleBasedStateMachine):
         getattr(self, move)(p, key)
 
     def _possible(self, move: str) -> bool:
-        states = {slot.state for slot in self.slots.values()}
+        states = {delivery.state for delivery in self.deliveries.values()}
         demands = {
             "send": self._waiting(0) or self._waiting(1),
             "confirm": self._done(0) or self._done(1),
             "crash": self.passes[0].hand or self.passes[1].hand,
             "sweep": "sending" in states,
-            "look": states & set(Listed),
+            "look": states & set(SettleableState),
             "settle": any(self.read.values()),
             "reset": any(self.offered.values()),
         }
@@ -125,9 +127,9 @@ class Walk(RuleBasedStateMachine):
         expected = [n for n in sorted(wanted) if self._free(key, n, now, again)]
         assert [r.id for r in taken] == expected
         for who in taken:
-            slot = self.slots[key, who.id]
-            self.asked[key, who.id] += again and slot.state == "sent"
-            self.slots[key, who.id] = Slot(
+            delivery = self.deliveries[key, who.id]
+            self.asked[key, who.id] += again and delivery.state == "sent"
+            self.deliveries[key, who.id] = ModelDelivery(
                 "sending", now + LEASE, claim_id, runner.name, now, claimed_at=now
             )
             runner.hand.append(Held(key, who))
@@ -141,13 +143,13 @@ class Walk(RuleBasedStateMachine):
 
     def _sent(self, held: Held, how: str, now: datetime) -> Outcome:
         """What comes of one; an old claim, or one of another day, is given back."""
-        age = now - held.who.claimed_at
-        same_day = period_of(held.key, now) == period_of(held.key, held.who.claimed_at)
-        if age >= LEASE - WAKE_MARGIN - SEND_LIMIT or not same_day:
+        age = now - held.recipient.claimed_at
+        same_day = period_of(held.key, now) == period_of(held.key, held.recipient.claimed_at)
+        if age >= LEASE - LEASE_SAFETY_MARGIN - SEND_LIMIT or not same_day:
             return Outcome(State.RETRY, error="given back", unsent=True)
         if how in ("sent", "cut"):
             self.messages += 1
-            self.got[held.key, held.who.id, period_of(held.key, now)] += 1
+            self.got[held.key, held.recipient.id, period_of(held.key, now)] += 1
         if how == "sent":
             return Outcome(State.SENT, self.messages)
         return Outcome(State("unknown" if how == "cut" else how), error="it failed")
@@ -160,7 +162,9 @@ class Walk(RuleBasedStateMachine):
         runner, now = self.passes[p], self.now + self.passes[p].ahead
         key = self._done(p)[0].key
         done = [held for held in self._done(p) if held.key == key]
-        records = [Record(h.who, h.outcome, runner.name, now) for h in done if h.outcome]
+        records = [
+            OutcomeRecord(h.recipient, h.outcome, runner.name, now) for h in done if h.outcome
+        ]
         runner.hand = [h for h in runner.hand if h not in done]
         lost = self.world.run(self.world.books[key].confirm(records))
         expected = [r for r in records if not self._confirmed(key, r)]
@@ -180,35 +184,41 @@ class Walk(RuleBasedStateMachine):
         swept = self.world.run(self.world.books[key].sweep(now))
         lapsed = [s for s in self._of(key) if s.state == "sending" and s.hold and s.hold <= now]
         assert swept == len(lapsed)
-        for slot in lapsed:
-            slot.state, slot.at, slot.hold = "unknown", now, end_of_period(key, slot.claimed_at)
+        for delivery in lapsed:
+            delivery.state, delivery.at, delivery.hold = (
+                "unknown",
+                now,
+                end_of_period(key, delivery.claimed_at),
+            )
 
     def look(self, p: int, key: str) -> None:
         """A person reads a list, and may decide much later."""
-        self._look(key, self.pick(st.sampled_from([Listed.UNKNOWN] * 4 + [*Listed])))
+        self._look(
+            key, self.pick(st.sampled_from([SettleableState.UNKNOWN] * 4 + [*SettleableState]))
+        )
 
-    def _look(self, key: str, state: Listed) -> None:
-        entries = self.world.run(self.world.books[key].entries(Narrowing(state)))
-        expected = {n for n in PEOPLE if self.slots[key, n].state == state.value}
+    def _look(self, key: str, state: SettleableState) -> None:
+        entries = self.world.run(self.world.books[key].entries(DeliveryFilter(state)))
+        expected = {n for n in PEOPLE if self.deliveries[key, n].state == state.value}
         assert {entry.id for entry in entries} == expected
-        self.read[key] = [(entry, self.slots[key, entry.id].identity) for entry in entries]
+        self.read[key] = [(entry, self.deliveries[key, entry.id].identity) for entry in entries]
 
     def settle(self, p: int, key: str) -> None:
         """(h), (i): what has changed since it was read is left as it is."""
         key = key if self.read[key] else next(k for k in KEYS if self.read[k])
-        self._settle(key, self.pick(st.sampled_from(Action)))
+        self._settle(key, self.pick(st.sampled_from(Decision)))
 
-    def _settle(self, key: str, action: Action) -> None:
+    def _settle(self, key: str, action: Decision) -> None:
         entries = [entry for entry, _ in self.read[key]]
         settled = self.world.run(self.world.books[key].settle(entries, action, self.now))
         expected = 0
         for entry, was in self.read[key]:
-            slot = self.slots[key, entry.id]
-            if slot.identity == was:
+            delivery = self.deliveries[key, entry.id]
+            if delivery.identity == was:
                 self._settled(key, entry.id, action)
                 expected += 1
             else:
-                expected += (slot.state, slot.at) == (action.target.value, self.now)
+                expected += (delivery.state, delivery.at) == (action.target.value, self.now)
         assert settled == expected
 
     def wait(self, p: int, key: str) -> None:
@@ -242,14 +252,14 @@ class Walk(RuleBasedStateMachine):
         for user in self.world.users.find():
             assert user.get("discount_offered", False) is self.offered[user["_id"]]
             for key in KEYS:
-                slot, n = self.slots[key, user["_id"]], user["_id"]
+                delivery, n = self.deliveries[key, user["_id"]], user["_id"]
                 stored = (user.get("ozh_notify") or {}).get(key) or {}
-                assert stored.get("state") == slot.state
-                assert stored.get("hold_until") == slot.hold
-                assert stored.get("claim") == slot.claim
-                assert stored.get("message_id") == slot.message_id
-                if slot.state in SURELY_NOT and not self.asked[key, n]:
-                    assert not self.got[key, n, period_of(key, slot.claimed_at)]
+                assert stored.get("state") == delivery.state
+                assert stored.get("hold_until") == delivery.hold
+                assert stored.get("claim") == delivery.claim
+                assert stored.get("message_id") == delivery.message_id
+                if delivery.state in SURELY_NOT and not self.asked[key, n]:
+                    assert not self.got[key, n, period_of(key, delivery.claimed_at)]
 
     def teardown(self) -> None:
         """Every walk ends with what a random one seldom comes to."""
@@ -275,11 +285,11 @@ class Walk(RuleBasedStateMachine):
         for key in KEYS:
             self.sweep(p, key)
             assert not [s for s in self._of(key) if s.state == "sending"]
-            self._look(key, Listed.UNKNOWN)
-            self._settle(key, Action.RESEND)
+            self._look(key, SettleableState.UNKNOWN)
+            self._settle(key, Decision.RESEND)
             self._claim(self.passes[p], self.now, key, set(PEOPLE), again=False)
             assert not [s for s in self._of(key) if s.state in ("retry", "unknown", None)]
-            self._settle(key, Action.MARK_SENT)
+            self._settle(key, Decision.MARK_SENT)
         self._send_all(p)
         self._confirm_all(p)
 
@@ -306,44 +316,44 @@ class Walk(RuleBasedStateMachine):
     def _done(self, p: int) -> list[Held]:
         return [held for held in self.passes[p].hand if held.outcome]
 
-    def _of(self, key: str) -> list[Slot]:
-        return [self.slots[key, n] for n in PEOPLE]
+    def _of(self, key: str) -> list[ModelDelivery]:
+        return [self.deliveries[key, n] for n in PEOPLE]
 
     def _free(self, key: str, n: int, now: datetime, again: bool) -> bool:
-        slot = self.slots[key, n]
-        if slot.state == "sending" or (key == "discount" and self.offered[n]):
+        delivery = self.deliveries[key, n]
+        if delivery.state == "sending" or (key == "discount" and self.offered[n]):
             return False
-        meant = again and slot.state == "sent" and slot.at is not None and slot.at < now
-        return slot.hold is None or slot.hold <= now or meant
+        meant = again and delivery.state == "sent" and delivery.at is not None and delivery.at < now
+        return delivery.hold is None or delivery.hold <= now or meant
 
-    def _confirmed(self, key: str, record: Record) -> bool:
-        slot, outcome = self.slots[key, record.recipient.id], record.outcome
+    def _confirmed(self, key: str, record: OutcomeRecord) -> bool:
+        delivery, outcome = self.deliveries[key, record.recipient.id], record.outcome
         state = outcome.state.value
-        if slot.claim != record.recipient.claim:
+        if delivery.claim != record.recipient.claim:
             written = (record.run, state, outcome.message_id)
-            return (slot.run, slot.state, slot.message_id) == written
-        slot.state, slot.run, slot.at = state, record.run, record.at
-        slot.message_id = outcome.message_id
-        slot.claim = slot.claim if state == "unknown" else None
-        slot.hold = end_of_period(key, slot.claimed_at)
+            return (delivery.run, delivery.state, delivery.message_id) == written
+        delivery.state, delivery.run, delivery.at = state, record.run, record.at
+        delivery.message_id = outcome.message_id
+        delivery.claim = delivery.claim if state == "unknown" else None
+        delivery.hold = end_of_period(key, delivery.claimed_at)
         if state == "retry":
-            slot.hold = None
+            delivery.hold = None
         elif state in ("unreachable", "rejected") and key == "discount":
-            slot.hold = record.at + timedelta(days=30)
+            delivery.hold = record.at + timedelta(days=30)
         if state == "sent" and key == "discount":
             self.offered[record.recipient.id] = True
         return True
 
-    def _settled(self, key: str, n: int, action: Action) -> None:
-        slot = self.slots[key, n]
-        if action is Action.MARK_SENT and key == "discount":
-            slot.hold, self.offered[n] = FAR, True
-        elif action is Action.MARK_SENT:
-            slot.hold = slot.hold or end_of_period(key, slot.at or self.now)
+    def _settled(self, key: str, n: int, action: Decision) -> None:
+        delivery = self.deliveries[key, n]
+        if action is Decision.MARK_SENT and key == "discount":
+            delivery.hold, self.offered[n] = FAR, True
+        elif action is Decision.MARK_SENT:
+            delivery.hold = delivery.hold or end_of_period(key, delivery.at or self.now)
         else:
-            slot.hold, slot.message_id = None, None
+            delivery.hold, delivery.message_id = None, None
             self.asked[key, n] += 1
-        slot.state, slot.claim, slot.at = action.target.value, None, self.now
+        delivery.state, delivery.claim, delivery.at = action.target.value, None, self.now
 
 
 @pytest.fixture

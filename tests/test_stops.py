@@ -18,7 +18,7 @@ import pytest
 from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.botapi.client import Server
 from tests.conftest import TOKEN, Finished, Ozh
-from tests.passes import Users, chats, check_states, ended, slots, states, wait_until
+from tests.passes import Users, chats, check_states, deliveries, ended, states, wait_until
 from tests.people import ago, bonus_user, discount_user
 from tests.torture.ground import WRAPPER
 
@@ -48,8 +48,10 @@ def stopped(result: Finished, code: int, status: str, words: str) -> dict[str, A
 
 def given_back(users: Users, key: str = "discount") -> list[dict[str, Any]]:
     """Deliveries in `retry`, each free for the next pass."""
-    found = [slot for slot in slots(users, key).values() if slot.get("state") == "retry"]
-    assert not [slot for slot in found if {"hold_until", "claim"} & slot.keys()]
+    found = [
+        delivery for delivery in deliveries(users, key).values() if delivery.get("state") == "retry"
+    ]
+    assert not [delivery for delivery in found if {"hold_until", "claim"} & delivery.keys()]
     return found
 
 
@@ -113,7 +115,7 @@ def test_one_refused_message_is_that_users_and_the_pass_goes_on(
     result = ozh("discount", "--json", "--rate", "50")
     assert result.code == 0, result.err
     assert (result.json()["sent"], result.json()["rejected"]) == (6, 3)
-    stored = slots(users)
+    stored = deliveries(users)
     assert [stored[chat]["state"] for chat in refused] == ["rejected"] * 3
     check_states(users, bot_api)
 
@@ -133,7 +135,7 @@ def test_ten_strangers_in_a_row_before_any_delivery_mean_the_wrong_bot(
     assert bot_api.control.requests()["by_method"]["sendMessage"] == 10
     assert bot_api.control.requests()["max_in_flight"] == 1
     assert (said["unreachable"], said["rejected"], said["unknown"]) == (0, 0, 0)
-    assert len([slot for slot in given_back(users) if slot["attempts"] == 1]) == 10
+    assert len([delivery for delivery in given_back(users) if delivery["attempts"] == 1]) == 10
     assert set(states(users)) <= {"retry", ""}
 
 
@@ -159,7 +161,7 @@ def test_strangers_whom_a_pass_has_tried_before_stop_nothing(
     result = ozh("discount", "--json")
     assert result.code == 0, result.err
     assert result.json()["unreachable"] == 12
-    assert {slot["attempts"] for slot in slots(users).values()} == {2}
+    assert {delivery["attempts"] for delivery in deliveries(users).values()} == {2}
 
 
 def test_who_was_claimed_and_never_sent_to_is_still_a_stranger(
@@ -193,7 +195,7 @@ def test_a_spent_flood_budget_ends_the_pass_and_gives_back_the_rest(
     bot_api.control.rules([])
     assert ozh(campaign, "--json").json()["sent"] == 9
     check_states(users, bot_api, key)
-    assert {slot["attempts"] for slot in slots(users, key).values()} <= {1, 2}
+    assert {delivery["attempts"] for delivery in deliveries(users, key).values()} <= {1, 2}
 
 
 def test_after_a_429_it_waits_and_goes_on_at_half_the_rate(
@@ -244,8 +246,10 @@ def test_ten_failures_in_a_row_stop_the_pass_and_stay_unknown(
     assert states(users).count("unknown") == said["unknown"]
     assert len(given_back(users)) == said["retry"]
     assert "sending" not in states(users)
-    doubtful = [slot for slot in slots(users).values() if slot.get("state") == "unknown"]
-    assert all(slot["claim"].startswith(said["run_id"]) for slot in doubtful)
+    doubtful = [
+        delivery for delivery in deliveries(users).values() if delivery.get("state") == "unknown"
+    ]
+    assert all(delivery["claim"].startswith(said["run_id"]) for delivery in doubtful)
 
 
 def test_nine_failures_in_a_row_and_a_delivery_stop_nothing(

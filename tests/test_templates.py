@@ -17,11 +17,11 @@ from ozh_notify.messaging.message import (
     SAMPLE_NAMES,
     Composer,
     Unrenderable,
+    plain_text,
     plural,
-    preview,
 )
 from ozh_notify.sandbox.botapi.client import Server
-from ozh_notify.users.recipient import language, name
+from ozh_notify.users.recipient import clean_name, parse_language
 from tests.conftest import Ozh
 from tests.people import bonus_user, discount_user
 
@@ -76,7 +76,7 @@ def test_the_built_in_texts_are_valid_for_any_name(
     """Telegram accepts what they become, and shows a name as its owner wrote it."""
     texts = composer(campaign, **offer)
     for raw in NAMES:
-        shown = name(raw)
+        shown = clean_name(raw)
         message = texts.compose(shown, "ru")
         parsed = parse(message.html)
         assert 0 < parsed.length <= TEXT_LIMIT
@@ -106,7 +106,7 @@ def test_the_built_in_texts_are_valid_for_any_name(
 )
 def test_a_name_is_made_fit_for_a_message(raw: object, shown: str) -> None:
     """No controls, no direction marks, no more than Telegram's own limit; emoji stay whole."""
-    assert name(raw) == shown
+    assert clean_name(raw) == shown
 
 
 def test_a_user_without_a_name_is_addressed_all_the_same(composer: Compose) -> None:
@@ -124,7 +124,7 @@ def test_the_discount_names_what_is_set_and_invents_nothing(composer: Compose) -
     )
 
     def offer(**variables: str) -> str:
-        text = preview(composer("discount", **variables).compose("Анна", ""))
+        text = plain_text(composer("discount", **variables).compose("Анна", ""))
         return text.splitlines()[2]
 
     assert offer() == "Для вас — пакет оживашек по специальной цене."
@@ -151,7 +151,7 @@ def test_the_daily_bonus_says_what_where_and_how_long(
     days: str, words: str, composer: Compose
 ) -> None:
     """+1 оживашка, in «Бонусы», in the first days; in grammatical Russian."""
-    text = preview(composer("daily-bonus", OZH_DAILY_BONUS_DAYS=days).compose("Анна", "ru"))
+    text = plain_text(composer("daily-bonus", OZH_DAILY_BONUS_DAYS=days).compose("Анна", "ru"))
     assert "Анна, вас ждёт +1 оживашка!" in text
     assert "разделе «Бонусы»" in text
     assert words in text
@@ -297,7 +297,7 @@ def test_the_users_language_chooses_the_template(
     texts = {"": "Привет", ".pt": "Olá", ".pt-BR": "Oi", ".en": "Hi"}
     for suffix, content in texts.items():
         (folder / f"discount{suffix}.html").write_text(content)
-    composed = composer(OZH_TEMPLATES_DIR=str(folder)).compose("", language(code))
+    composed = composer(OZH_TEMPLATES_DIR=str(folder)).compose("", parse_language(code))
     assert composed.html == text
 
 

@@ -17,16 +17,16 @@ from telegram.error import BadRequest, Forbidden, TelegramError
 
 from ozh_notify.config.settings import load
 from ozh_notify.messaging.message import Message
-from ozh_notify.messaging.sender import Sender
+from ozh_notify.messaging.sender import TelegramSender
 from ozh_notify.messaging.transport import (
     AiohttpRequest,
-    NeverLeft,
-    NoAnswer,
+    NoResponse,
+    RequestNotSent,
     TooManyRequests,
 )
 from ozh_notify.sandbox.botapi.client import Server
 from ozh_notify.sandbox.mongo import free_port
-from ozh_notify.users.delivery_state import Blame, State
+from ozh_notify.users.delivery_state import FailureCause, State
 from tests.conftest import PASSWORD, TOKEN, Ozh
 from tests.people import discount_user
 
@@ -115,13 +115,13 @@ async def failure(url: str, proxy: str | None = None) -> TelegramError:
 )
 async def test_what_could_not_connect_never_left(url: str) -> None:
     """Refused, or no such name: surely not delivered."""
-    assert type(await failure(url)) is NeverLeft
+    assert type(await failure(url)) is RequestNotSent
 
 
 async def test_what_is_no_tls_never_left() -> None:
     """A handshake that fails comes before the request."""
     async with listening(lambda reader, writer: writer.drain()) as port:
-        assert type(await failure(f"https://127.0.0.1:{port}")) is NeverLeft
+        assert type(await failure(f"https://127.0.0.1:{port}")) is RequestNotSent
 
 
 async def test_what_waits_for_a_connection_too_long_never_left() -> None:
@@ -134,7 +134,7 @@ async def test_what_waits_for_a_connection_too_long_never_left() -> None:
         async with opened(connections=1) as request:
             first = asyncio.create_task(post(request, url))
             await asyncio.sleep(0.1)
-            with pytest.raises(NeverLeft):
+            with pytest.raises(RequestNotSent):
                 await post(request, url)
             first.cancel()
             await asyncio.wait({first})
@@ -150,7 +150,7 @@ async def test_what_waits_for_a_connection_too_long_never_left() -> None:
                 failure(f"https://127.0.0.1:{port}"),
                 pool(f"http://127.0.0.1:{port}"),
             )
-    assert [type(end) for end in ends[:2]] == [NeverLeft, NeverLeft]
+    assert [type(end) for end in ends[:2]] == [RequestNotSent, RequestNotSent]
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -173,7 +173,7 @@ async def test_what_was_cut_off_may_have_been_delivered() -> None:
     half = http(200, {"ok": True, "result": True})[:-5]
     for server in (listening(closes), listening(resets), answering(half)):
         async with server as port:
-            assert type(await failure(f"http://127.0.0.1:{port}")) is NoAnswer
+            assert type(await failure(f"http://127.0.0.1:{port}")) is NoResponse
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ async def test_what_was_cut_off_may_have_been_delivered() -> None:
 async def test_a_reply_without_sense_is_no_answer(response: bytes) -> None:
     """Only Telegram's own refusal says that a message was not delivered."""
     async with answering(response) as port:
-        assert type(await failure(f"http://127.0.0.1:{port}")) is NoAnswer
+        assert type(await failure(f"http://127.0.0.1:{port}")) is NoResponse
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ async def test_what_a_proxy_refuses_never_left(status: int) -> None:
     async with listening(proxy) as port:
         address = f"http://user:{PASSWORD}@127.0.0.1:{port}"
         error = await failure("https://api.telegram.invalid", address)
-        assert type(error) is NeverLeft
+        assert type(error) is RequestNotSent
         assert proxy.seen[0].startswith("CONNECT api.telegram.invalid:443")
 
 
@@ -316,7 +316,7 @@ async def test_what_a_proxy_refuses_never_left(status: int) -> None:
 async def test_what_did_not_reach_its_proxy_never_left(scheme: str, target: str) -> None:
     """A proxy that is down is not the users' fault."""
     proxy = f"{scheme}://user:{PASSWORD}@127.0.0.1:{free_port()}"
-    assert type(await failure(target, proxy)) is NeverLeft
+    assert type(await failure(target, proxy)) is RequestNotSent
 
 
 class Socks:
@@ -374,14 +374,14 @@ async def test_what_a_socks_proxy_refuses_never_left(reply: int) -> None:
     """General failure, host unreachable, connection refused (RFC 1928)."""
     async with listening(Socks(reply)) as port:
         proxy = f"socks5://user:{PASSWORD}@127.0.0.1:{port}"
-        assert type(await failure("http://api.telegram.invalid", proxy)) is NeverLeft
+        assert type(await failure("http://api.telegram.invalid", proxy)) is RequestNotSent
 
 
 async def test_a_socks_proxys_wrong_password_never_left() -> None:
     """And is not shown."""
     async with listening(Socks(password="another")) as port:
         proxy = f"socks5://user:{PASSWORD}@127.0.0.1:{port}"
-        assert type(await failure("http://api.telegram.invalid", proxy)) is NeverLeft
+        assert type(await failure("http://api.telegram.invalid", proxy)) is RequestNotSent
 
 
 def test_without_the_extra_a_socks_proxy_is_a_configuration_error(ozh: Ozh, tmp_path: Path) -> None:
@@ -401,13 +401,13 @@ def test_without_the_extra_a_socks_proxy_is_a_configuration_error(ozh: Ozh, tmp_
 
 
 @asynccontextmanager
-async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[Sender]:
+async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[TelegramSender]:
     """The main bot at an address."""
     file = tmp_path / "empty.env"
     file.touch()
     needed = {"MONGO_URI": "mongodb://h/db", "TELEGRAM_BOT_TOKEN": TOKEN}
     settings, _ = load(file, {**needed, "OZH_TELEGRAM_API_URL": url, **variables})
-    bot = Sender(settings)
+    bot = TelegramSender(settings)
     try:
         await bot.open()
         yield bot
@@ -418,41 +418,41 @@ async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[Se
 @pytest.mark.parametrize(
     ("rule", "state", "blame"),
     [
-        ({"do": "blocked"}, State.UNREACHABLE, Blame.USER),
-        ({"do": "deactivated"}, State.UNREACHABLE, Blame.USER),
-        ({"do": "cannot_initiate"}, State.UNREACHABLE, Blame.USER),
-        ({"do": "not_found"}, State.UNREACHABLE, Blame.CHAT),
-        ({"do": "migrated"}, State.UNREACHABLE, Blame.CHAT),
-        ({"do": "unauthorized"}, State.RETRY, Blame.TOKEN),
-        ({"do": "flood"}, State.RETRY, Blame.FLOOD),
-        ({"do": "flood_bare"}, State.RETRY, Blame.FLOOD),
-        ({"do": "error", "code": 500}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "html_error"}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "garbage"}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "no_result"}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "bad_result"}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "cut_before"}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "cut_after"}, State.UNKNOWN, Blame.SERVICE),
-        ({"do": "cut_after", "reset": True}, State.UNKNOWN, Blame.SERVICE),
+        ({"do": "blocked"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "deactivated"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "cannot_initiate"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "not_found"}, State.UNREACHABLE, FailureCause.CHAT),
+        ({"do": "migrated"}, State.UNREACHABLE, FailureCause.CHAT),
+        ({"do": "unauthorized"}, State.RETRY, FailureCause.TOKEN),
+        ({"do": "flood"}, State.RETRY, FailureCause.FLOOD),
+        ({"do": "flood_bare"}, State.RETRY, FailureCause.FLOOD),
+        ({"do": "error", "code": 500}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "html_error"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "garbage"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "no_result"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "bad_result"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "cut_before"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "cut_after"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "cut_after", "reset": True}, State.UNKNOWN, FailureCause.SERVICE),
         (
             {"do": "error", "code": 400, "description": "Bad Request: message is too long"},
-            *(State.REJECTED, Blame.CONTENT),
+            *(State.REJECTED, FailureCause.CONTENT),
         ),
         (
             {"do": "error", "code": 400, "description": "Bad Request: something new"},
-            *(State.REJECTED, Blame.CHAT),
+            *(State.REJECTED, FailureCause.CHAT),
         ),
     ],
     ids=lambda value: str(value.get("description", value["do"])) if isinstance(value, dict) else "",
 )
 async def test_every_ending_of_a_send_is_an_outcome(
-    rule: dict[str, Any], state: State, blame: Blame, bot_api: Server, tmp_path: Path
+    rule: dict[str, Any], state: State, blame: FailureCause, bot_api: Server, tmp_path: Path
 ) -> None:
     """Expected endings are values; only what surely was not delivered may be sent again."""
     bot_api.control.rules([rule])
     async with sender(tmp_path, bot_api.url) as bot:
         outcome = await bot.send(5, HELLO)
-    assert (outcome.state, outcome.blame) == (state, blame)
+    assert (outcome.state, outcome.cause) == (state, blame)
     assert outcome.error
     assert outcome.message_id is None
 

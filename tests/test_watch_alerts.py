@@ -13,9 +13,9 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from ozh_notify.monitoring.metrics import Figures
+from ozh_notify.monitoring.metrics import PassMetrics
 from ozh_notify.monitoring.targets import Targets
-from ozh_notify.passes.latency import Latency
+from ozh_notify.passes.latency import SendTimes
 from ozh_notify.passes.result import outside
 from tests import watching
 
@@ -29,7 +29,9 @@ def reported() -> set[str]:
     """Names of all series a good pass reports."""
     targets = Targets("discount", False, "0", None, None, None, None, False)
     registry = CollectorRegistry()
-    registry.register(Figures(targets, outside("discount", datetime.now(timezone.utc)), Latency()))
+    registry.register(
+        PassMetrics(targets, outside("discount", datetime.now(timezone.utc)), SendTimes())
+    )
     return {sample.name for family in registry.collect() for sample in family.samples}
 
 

@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo.collection import Collection
 
-from ozh_notify.monitoring.metrics import Figures
+from ozh_notify.monitoring.metrics import PassMetrics
 from ozh_notify.monitoring.targets import Targets
-from ozh_notify.passes.latency import Latency
+from ozh_notify.passes.latency import SendTimes
 from ozh_notify.passes.result import outside
 from ozh_notify.sandbox.botapi.client import Server
 from tests import watching
@@ -200,7 +200,7 @@ def test_passes_that_write_one_file_at_once_lose_nothing_and_no_reader_sees_half
 
     def write(shard: int) -> None:
         targets = Targets("discount", False, str(shard), file, None, None, None, False)
-        Figures(targets, result, Latency()).write()
+        PassMetrics(targets, result, SendTimes()).write()
 
     write(0)
     seen = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 
-from ozh_notify.campaigns import Button, Campaign, Criterion, Index, Kind, own_button
+from ozh_notify.campaigns.base import Button, Campaign, Criterion, Index, Kind, own_button
 
 CLOCK_DIFFERENCE = timedelta(minutes=5)
 """How far ahead the clock of the server that registers users may be."""
@@ -17,14 +17,14 @@ class DailyBonus(Campaign):
     name = "daily-bonus"
     summary = "One pass of the daily-bonus reminder, then exit."
     population = "registered in the last days"
-    daily = True
+    once = "day"
 
-    def who(self, now: datetime) -> tuple[Criterion, ...]:
+    def population_criteria(self, now: datetime) -> tuple[Criterion, ...]:
         since = {"$gt": now - timedelta(days=self.settings.daily_bonus_days)}
         field, variable = self.settings.field_registered_at, "OZH_FIELD_REGISTERED_AT"
         return (Criterion(field, Kind.DATE, since, "registered earlier", variable),)
 
-    def qualifies(self, now: datetime) -> tuple[Criterion, ...]:
+    def eligibility_criteria(self, now: datetime) -> tuple[Criterion, ...]:
         s, until, unclaimed = (
             self.settings,
             {"$lte": now + CLOCK_DIFFERENCE},
@@ -47,13 +47,13 @@ class DailyBonus(Campaign):
             ),
         )
 
-    def newest_by(self) -> str:
+    def sort_field(self) -> str:
         return self.settings.field_registered_at
 
     def not_before(self) -> time:
         return self.settings.daily_bonus_not_before
 
-    def words(self) -> Mapping[str, str | None]:
+    def template_variables(self) -> Mapping[str, str | None]:
         return {"days": f"{self.settings.daily_bonus_days:g}"}
 
     def button(self) -> Button | None:
@@ -67,7 +67,7 @@ class DailyBonus(Campaign):
             "ozh_daily_bonus",
             (
                 (s.field_daily_bonus_claimed, 1),
-                (f"{self.slot}.hold_until", 1),
+                (f"{self.state_path}.hold_until", 1),
                 (s.field_registered_at, 1),
             ),
             "scan of the daily bonus: skips those who claimed, were reminded or are held",

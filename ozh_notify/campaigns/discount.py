@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ozh_notify.campaigns import Button, Campaign, Criterion, Index, Kind, own_button
+from ozh_notify.campaigns.base import Button, Campaign, Criterion, Index, Kind, own_button
 
 
 class Discount(Campaign):
@@ -15,9 +15,9 @@ class Discount(Campaign):
     name = "discount"
     summary = "One pass of the discount offer, then exit."
     population = "one generation and no balance"
-    daily = False
+    once = "ever"
 
-    def who(self, now: datetime) -> tuple[Criterion, ...]:
+    def population_criteria(self, now: datetime) -> tuple[Criterion, ...]:
         s, one, none = self.settings, {"$eq": 1}, {"$eq": 0}
         return (
             Criterion(
@@ -26,7 +26,7 @@ class Discount(Campaign):
             Criterion(s.field_balance, Kind.NUMBER, none, "has a balance", "OZH_FIELD_BALANCE"),
         )
 
-    def qualifies(self, now: datetime) -> tuple[Criterion, ...]:
+    def eligibility_criteria(self, now: datetime) -> tuple[Criterion, ...]:
         s, date, variable = self.settings, Kind.DATE, "OZH_FIELD_FIRST_GENERATION_AT"
         field, latest = s.field_first_generation_at, now - timedelta(hours=s.discount_delay_hours)
         first = [Criterion(field, date, {"$lt": latest}, "too recent", variable)]
@@ -37,10 +37,10 @@ class Discount(Campaign):
         flag, variable = s.field_discount_offered, "OZH_FIELD_DISCOUNT_OFFERED"
         return (*first, Criterion(flag, Kind.FLAG, never, "already offered", variable))
 
-    def newest_by(self) -> str:
+    def sort_field(self) -> str:
         return self.settings.field_first_generation_at
 
-    def words(self) -> Mapping[str, str | None]:
+    def template_variables(self) -> Mapping[str, str | None]:
         s = self.settings
         return {
             "pack": s.discount_pack,
@@ -51,7 +51,7 @@ class Discount(Campaign):
     def button(self) -> Button | None:
         return own_button(self.settings, "discount")
 
-    def remembers(self) -> Mapping[str, Any]:
+    def set_when_sent(self) -> Mapping[str, Any]:
         return {self.settings.field_discount_offered: True}
 
     def index(self) -> Index:
@@ -60,7 +60,7 @@ class Discount(Campaign):
             "ozh_discount",
             (
                 (s.field_discount_offered, 1),
-                (f"{self.slot}.hold_until", 1),
+                (f"{self.state_path}.hold_until", 1),
                 (s.field_first_generation_at, 1),
             ),
             "scan of the discount: skips those offered, blocked or held inside the index",

@@ -15,7 +15,7 @@ import typer.core
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import check, demo, explain, indexes, mute, passes, reconcile, status
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.logs import Redactor
 
@@ -73,7 +73,7 @@ def common(
     ] = False,
 ) -> None:
     """Options of every command."""
-    context.obj = Common(env_file, verbose, quiet)
+    context.obj = GlobalOptions(env_file, verbose, quiet)
 
 
 def _list_whole_summaries() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ozh_notify.config.settings import Settings
-    from ozh_notify.operator.reconcile import Entry
+    from ozh_notify.operator.reconcile import StoredDelivery
 
 PIPE_WIDTH = 400
 """Characters of a line where stdout is no terminal: a row is one line, whatever its length."""
@@ -98,7 +98,7 @@ def print_table(
 
 def print_deliveries(
     title: str,
-    entries: Sequence[Entry],
+    entries: Sequence[StoredDelivery],
     settings: Settings,
     redact: Callable[[str], str],
     *,
@@ -110,9 +110,9 @@ def print_deliveries(
     rows = []
     for entry in entries:
         at = moment(entry.at, settings) if isinstance(entry.at, datetime) else entry.at
-        run = [entry.slot.get("run")] if runs else []
-        kept = [entry.slot.get(key) for key in ("message_id", "error")]
-        rows.append((entry.chat_id, entry.id, entry.slot.get("state"), at, *run, *kept))
+        run = [entry.delivery.get("run")] if runs else []
+        kept = [entry.delivery.get(key) for key in ("message_id", "error")]
+        rows.append((entry.chat_id, entry.id, entry.delivery.get("state"), at, *run, *kept))
     columns = [column for column in COLUMNS if runs or column != "run"]
     if rows:
         print_table(title, columns, rows, redact)

@@ -17,11 +17,11 @@ from ozh_notify.cli.arguments import (
     print_json,
     print_table,
 )
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 
 if TYPE_CHECKING:
-    from ozh_notify.operator.check import Line
+    from ozh_notify.operator.check import CheckResult
 
 
 def add(app: typer.Typer) -> None:
@@ -50,12 +50,14 @@ def command(
     raise typer.Exit(code)
 
 
-def _look(common: Common) -> tuple[list[Line], logs.Redactor]:
+def _look(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]:
     from ozh_notify.config import settings  # noqa: PLC0415 - pydantic
     from ozh_notify.operator.check import check  # noqa: PLC0415
 
     campaigns = registry()
-    declared = tuple(name for campaign in campaigns.values() for name in campaign.variables)
+    declared = tuple(
+        name for campaign in campaigns.values() for name in campaign.environment_variables
+    )
     found, problems, warnings = settings.examine(
         common.env_file, needs_token=True, declared=declared
     )
@@ -72,16 +74,16 @@ def _look(common: Common) -> tuple[list[Line], logs.Redactor]:
         warnings=warnings,
         where=where,
     )
-    return wait_for(work), redact
+    return run_async(work), redact
 
 
-def _worst(lines: Sequence[Line]) -> str:
+def _worst(lines: Sequence[CheckResult]) -> str:
     from ozh_notify.operator.check import verdict  # noqa: PLC0415
 
     return verdict(lines).value
 
 
-def _print(lines: Sequence[Line], redact: Callable[[str], str]) -> None:
+def _print(lines: Sequence[CheckResult], redact: Callable[[str], str]) -> None:
     rows = [(line.about, line.verdict.value, _words(line)) for line in lines]
     print_table(f"ozh-notify {__version__}: is everything ready?", ("", "", ""), rows, redact)
     count = Counter(line.verdict.value for line in lines)
@@ -92,6 +94,6 @@ def _print(lines: Sequence[Line], redact: Callable[[str], str]) -> None:
     console().print(f"{ready}: {several}" if several else ready)
 
 
-def _words(line: Line) -> str:
+def _words(line: CheckResult) -> str:
     """One cell for both: a terminal has no room for another column."""
     return f"{line.found} → {line.do}" if line.do else line.found

@@ -36,7 +36,7 @@ def demo(
     console = Console(highlight=False)
     if serve:
         show.serve(console, users, seed)
-    problems = show.play(console, users, seed)
+    problems = show.run_demo(console, users, seed)
     for problem in problems:
         typer.echo(f"error: {problem}", err=True)
     if problems:

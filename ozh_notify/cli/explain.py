@@ -16,8 +16,8 @@ from ozh_notify.cli.arguments import (
     print_json,
     print_table,
 )
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def command(
     A user whom nobody finds is exit 78: the chat id, or the field mapping, is wrong.
     """
     kind = campaign_named(campaign)
-    common: Common = context.obj
+    common: GlobalOptions = context.obj
     settings, redact = common.load()
-    found = wait_for(_read(kind(settings), user))
+    found = run_async(_read(kind(settings), user))
     if as_json:
         print_json(found.as_json(), redact)
     else:
@@ -55,10 +55,10 @@ def command(
 
 
 async def _read(campaign: Campaign, name: str) -> Explanation:
-    from ozh_notify.mongo.operator_queries import Desk  # noqa: PLC0415 - the driver
+    from ozh_notify.mongo.operator_queries import OperatorQueries  # noqa: PLC0415 - the driver
     from ozh_notify.operator.explain import explain  # noqa: PLC0415
 
-    async with Desk(campaign.settings) as desk:
+    async with OperatorQueries(campaign.settings) as desk:
         found = await desk.find(name)
         if len(found) > 1:
             ids = ", ".join(str(user["_id"]) for user in found[:5])

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def imports_with_signals_blocked() -> Iterator[None]:
     """Around imports: holds signals back till their end, for half an import cannot be repeated.
 
     Loading makes no garbage; looking for it takes a tenth of that time. What is loaded stays, so

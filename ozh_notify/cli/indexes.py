@@ -11,14 +11,14 @@ import typer
 
 from ozh_notify.campaigns import registry
 from ozh_notify.cli.arguments import print_json, print_table
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
-    from ozh_notify.mongo.operator_queries import Desk
-    from ozh_notify.users.indexes import Standing
+    from ozh_notify.mongo.operator_queries import OperatorQueries
+    from ozh_notify.users.indexes import IndexStatus
 
 
 def add(app: typer.Typer) -> None:
@@ -36,9 +36,9 @@ def command(
     """The recommended indexes, and which of them exist; writes only with --create."""
     from ozh_notify.config.settings import database  # noqa: PLC0415 - pydantic
 
-    common: Common = context.obj
+    common: GlobalOptions = context.obj
     settings, redact = common.load()
-    found, created = wait_for(_look(settings, create))
+    found, created = run_async(_look(settings, create))
     missing = [standing.index.name for standing in found if not standing.usable]
     if as_json:
         listed = [standing.as_json() for standing in found]
@@ -56,15 +56,15 @@ def command(
         print("To create what is missing: ozh-notify indexes --create")
 
 
-async def _look(settings: Settings, create: bool) -> tuple[list[Standing], list[str]]:
+async def _look(settings: Settings, create: bool) -> tuple[list[IndexStatus], list[str]]:
     """How things stand, after creating what is missing when asked to."""
     from ozh_notify.config.settings import database  # noqa: PLC0415
-    from ozh_notify.mongo.operator_queries import Desk  # noqa: PLC0415 - the driver
+    from ozh_notify.mongo.operator_queries import OperatorQueries  # noqa: PLC0415 - the driver
     from ozh_notify.users.indexes import compare, recommended  # noqa: PLC0415
 
     wanted = recommended(campaign(settings) for campaign in registry().values())
     created = []
-    async with Desk(settings) as desk:
+    async with OperatorQueries(settings) as desk:
         have = await desk.indexes()
         found = compare(wanted, have)
         if create:
@@ -79,19 +79,19 @@ async def _look(settings: Settings, create: bool) -> tuple[list[Standing], list[
     return found, created
 
 
-async def _create(desk: Desk, standing: Standing) -> str:
-    print(f"creating {standing.free_name} ...", end=" ", file=sys.stderr, flush=True)
+async def _create(desk: OperatorQueries, standing: IndexStatus) -> str:
+    print(f"creating {standing.name_to_create} ...", end=" ", file=sys.stderr, flush=True)
     started = time.monotonic()
     try:
-        await desk.create(standing.index, standing.free_name)
+        await desk.create(standing.index, standing.name_to_create)
     except BaseException:
         print("failed", file=sys.stderr, flush=True)
         raise
     print(f"done in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
-    return standing.free_name
+    return standing.name_to_create
 
 
-def _print(found: list[Standing], where: str, redact: Callable[[str], str]) -> None:
+def _print(found: list[IndexStatus], where: str, redact: Callable[[str], str]) -> None:
     rows = [
         (
             standing.existing.name if standing.existing else standing.index.name,
@@ -105,10 +105,10 @@ def _print(found: list[Standing], where: str, redact: Callable[[str], str]) -> N
     print_table(f"indexes of {where}", columns, rows, redact)
 
 
-def _words(standing: Standing) -> str:
+def _words(standing: IndexStatus) -> str:
     """One cell for all of it: a terminal has no room for three."""
     fields = ", ".join(field for field, _ in standing.index.keys)
-    unasked = f"; also set, unasked: {standing.differs}" if standing.differs else ""
+    unasked = f"; also set, unasked: {standing.extra_options}" if standing.extra_options else ""
     return f"{standing.index.purpose}; on {fields}{unasked}"
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def wait_for(work: Coroutine[Any, Any, T]) -> T:
+def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a loop of its own; ``--help`` does without these imports."""
     try:
         import uvloop  # noqa: PLC0415

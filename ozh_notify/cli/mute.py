@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ozh_notify.cli.arguments import print_json
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
@@ -35,9 +35,9 @@ def unmute(context: typer.Context, user: User, as_json: Json = False) -> None:
     _change(context.obj, user, False, as_json)
 
 
-def _change(common: Common, user: str, muted: bool, as_json: bool) -> None:
+def _change(common: GlobalOptions, user: str, muted: bool, as_json: bool) -> None:
     settings, redact = common.load()
-    found, changed = wait_for(_write(settings, user, muted))
+    found, changed = run_async(_write(settings, user, muted))
     if as_json:
         print_json({"user": user, "muted": muted, "found": found, "changed": changed}, redact)
         return
@@ -48,7 +48,7 @@ def _change(common: Common, user: str, muted: bool, as_json: bool) -> None:
 
 
 async def _write(settings: Settings, user: str, muted: bool) -> tuple[int, int]:
-    from ozh_notify.operator.mute import Muting  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.mute import MuteQueries  # noqa: PLC0415 - the driver
 
-    async with Muting(settings) as desk:
+    async with MuteQueries(settings) as desk:
         return await (desk.mute(user) if muted else desk.unmute(user))

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Common:
+class GlobalOptions:
     """Options of every command."""
 
     env_file: Path | None
@@ -35,7 +35,9 @@ class Common:
         """
         from ozh_notify.config import settings  # noqa: PLC0415 - pydantic
 
-        declared = tuple(v for campaign in registry().values() for v in campaign.variables)
+        declared = tuple(
+            v for campaign in registry().values() for v in campaign.environment_variables
+        )
         loaded, warnings = settings.load(
             self.env_file, needs_token=needs_token, declared=declared, options=options
         )

@@ -17,24 +17,24 @@ import typer
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import Campaign
-from ozh_notify.cli.imports import loading
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.imports import imports_with_signals_blocked
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
-from ozh_notify.passes.result import Options, Result, outside
-from ozh_notify.users.recipient import LONGEST_CHAT_ID
+from ozh_notify.passes.result import PassOptions, Result, outside
+from ozh_notify.users.recipient import CHAT_ID_BOUND
 
 YEARS = range(1970, 9999)
 """The years ``--at`` knows: from any of them the longest age can still be reckoned back."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class PassArguments:
     """The command line of one pass."""
 
-    common: Common
-    options: Options
+    common: GlobalOptions
+    options: PassOptions
     overrides: dict[str, float | None]
     test_to: int | None
     as_json: bool
@@ -60,7 +60,7 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
             list[int] | None,
             typer.Option(
                 min=1,
-                max=LONGEST_CHAT_ID - 1,
+                max=CHAT_ID_BOUND - 1,
                 metavar="CHAT_ID",
                 help="Only these users (repeatable).",
             ),
@@ -95,11 +95,11 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
             raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
         if dry_run and test_to is not None:
             raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
-        if again and campaign.daily:
+        if again and campaign.once == "day":
             raise typer.BadParameter(
                 f"{campaign.name} comes back every day by itself", param_hint="--again"
             )
-        options = Options(
+        options = PassOptions(
             dry_run=dry_run,
             limit=limit,
             chats=tuple(user or ()),
@@ -111,8 +111,8 @@ def add(app: typer.Typer, campaign: type[Campaign]) -> None:
             "OZH_RATE_LIMIT": rate,
             "OZH_MAX_RECIPIENTS": max_recipients,
         }
-        asked = Asked(context.obj, options, overrides, test_to, as_json, at)
-        raise typer.Exit(_pass(campaign, asked))
+        asked = PassArguments(context.obj, options, overrides, test_to, as_json, at)
+        raise typer.Exit(run_pass_command(campaign, asked))
 
     app.command(campaign.name, help=campaign.summary)(command)
 
@@ -151,14 +151,14 @@ def parse_at(text: str, campaign: Campaign) -> datetime:
         ) from None
 
 
-def _pass(campaign: type[Campaign], asked: Asked) -> int:
+def run_pass_command(campaign: type[Campaign], asked: PassArguments) -> int:
     started_at, redact = datetime.now(timezone.utc), Redactor()
     try:
         _load()
         needs_token = not asked.options.dry_run
         settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
         work = _run if asked.test_to is None else _trial
-        return wait_for(work(campaign(settings), asked, redact))
+        return run_async(work(campaign(settings), asked, redact))
     except typer.BadParameter:
         raise
     except OzhError as error:
@@ -166,7 +166,7 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
     except BaseException as other:
         ended = _other(other, redact)
     result = outside(campaign.name, started_at, dry_run=asked.options.dry_run, error=ended)
-    _print(result, asked, redact)
+    print_pass_result(result, asked, redact)
     if asked.test_to is None:
         from ozh_notify.monitoring.failure import report_failure  # noqa: PLC0415
 
@@ -176,7 +176,7 @@ def _pass(campaign: type[Campaign], asked: Asked) -> int:
 
 def _load() -> None:
     """All of a pass at once; later imports find it."""
-    with loading():
+    with imports_with_signals_blocked():
         from ozh_notify import monitoring  # noqa: F401, PLC0415
         from ozh_notify.cli import output  # noqa: F401, PLC0415
         from ozh_notify.config import settings  # noqa: F401, PLC0415
@@ -199,15 +199,15 @@ def _other(error: BaseException, redact: Redactor) -> OzhError:
     return OzhError(f"a bug in ozh-notify: {type(error).__name__}; its traceback is on stderr")
 
 
-async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
+async def _run(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
     """One pass; these imports load the driver and Telegram."""
     import asyncio  # noqa: PLC0415
 
     from ozh_notify.cli.output import show_progress  # noqa: PLC0415
     from ozh_notify.clock import Clock  # noqa: PLC0415
-    from ozh_notify.messaging.sender import Sender  # noqa: PLC0415
-    from ozh_notify.mongo.pass_store import Store  # noqa: PLC0415
-    from ozh_notify.monitoring import Watch  # noqa: PLC0415
+    from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415
+    from ozh_notify.mongo.pass_store import MongoPassStore  # noqa: PLC0415
+    from ozh_notify.monitoring import Monitoring  # noqa: PLC0415
     from ozh_notify.passes.run import Pass  # noqa: PLC0415
     from ozh_notify.passes.stop import Stop  # noqa: PLC0415
 
@@ -220,15 +220,15 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
         options = replace(options, shard=(settings.shard_index, settings.shards))
     running = Pass(campaign, options, stop, Clock(), __version__)
     progress = asyncio.create_task(show_progress(running))
-    monitoring = Watch.of(campaign, options, redact, stop)
+    monitoring = Monitoring.of(campaign, options, redact, stop)
     monitoring.begin()
-    sender = functools.cache(lambda: Sender(settings))
+    sender = functools.cache(lambda: TelegramSender(settings))
     result = await running.run(
-        lambda: Store(settings, campaign), None if options.dry_run else sender
+        lambda: MongoPassStore(settings, campaign), None if options.dry_run else sender
     )
     progress.cancel()
     await asyncio.wait({progress})
-    _print(result, asked, redact)
+    print_pass_result(result, asked, redact)
     await monitoring.ended(result, running, sender)
     if stop.since_signal():
         # A thread of the driver or of the name resolver may hang: do not wait for it.
@@ -237,22 +237,24 @@ async def _run(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
     return result.exit_code
 
 
-async def _trial(campaign: Campaign, asked: Asked, redact: Redactor) -> int:
+async def _trial(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
     """``--test-to``: a preview to one chat."""
-    from ozh_notify.messaging.sender import Sender  # noqa: PLC0415
-    from ozh_notify.passes.sample_send import send_preview  # noqa: PLC0415
+    from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415
+    from ozh_notify.passes.sample_send import send_sample  # noqa: PLC0415
 
     started_at = datetime.now(timezone.utc)
-    bot, outcome = await send_preview(campaign, Sender(campaign.settings), asked.test_to or 0)
+    bot, outcome = await send_sample(
+        campaign, TelegramSender(campaign.settings), asked.test_to or 0
+    )
     result = outside(campaign.name, started_at, bot=bot, claimed=1, sent=1)
-    _print(result, asked, redact)
+    print_pass_result(result, asked, redact)
     logging.getLogger(__name__).info(
         "message %s went to chat %s", outcome.message_id, asked.test_to
     )
     return result.exit_code
 
 
-def _print(result: Result, asked: Asked, redact: Redactor) -> None:
+def print_pass_result(result: Result, asked: PassArguments, redact: Redactor) -> None:
     from ozh_notify.cli.output import print_result  # noqa: PLC0415
 
     print_result(result, as_json=asked.as_json, redact=redact)

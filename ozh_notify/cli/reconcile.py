@@ -18,22 +18,22 @@ from ozh_notify.cli.arguments import (
     print_deliveries,
 )
 from ozh_notify.cli.chat_list import chats_in
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 
 if TYPE_CHECKING:
-    from ozh_notify.operator.reconcile import Action, Found, Narrowing
+    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, Listing
 
 STATES = ("unknown", "retry", "unreachable", "rejected")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReconcileArguments:
     """The command line."""
 
     campaign: Campaign
-    which: Narrowing
-    action: Action | None
+    which: DeliveryFilter
+    action: Decision | None
     yes: bool
     as_json: bool
     redact: Callable[[str], str]
@@ -76,35 +76,35 @@ def command(
     ] = False,
 ) -> None:
     """List deliveries whose outcome is unknown, and settle them when told how."""
-    from ozh_notify.operator.reconcile import Action, Listed, Narrowing  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, SettleableState  # noqa: PLC0415 - the driver
 
     kind = campaign_named(campaign)
     if state not in STATES:
         raise typer.BadParameter(f"expected one of {', '.join(STATES)}", param_hint="--state")
     if resend and mark_sent:
         raise typer.BadParameter("it excludes --mark-sent", param_hint="--resend")
-    action = Action.RESEND if resend else Action.MARK_SENT if mark_sent else None
+    action = Decision.RESEND if resend else Decision.MARK_SENT if mark_sent else None
     if action and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise typer.BadParameter(
             "it asks before it writes, and here is no terminal to ask on: add --yes",
             param_hint=f"--{action.value}",
         )
-    common: Common = context.obj
+    common: GlobalOptions = context.obj
     settings, redact = common.load()
     chats = tuple(n for text in user or () for n in chats_in(text, action and action.value))
     if user and not chats:
         raise typer.BadParameter("it names nobody", param_hint="--user")
-    which = Narrowing(Listed(state), run, chats)
-    _reconcile(Asked(kind(settings), which, action, yes, as_json, redact))
+    which = DeliveryFilter(SettleableState(state), run, chats)
+    _reconcile(ReconcileArguments(kind(settings), which, action, yes, as_json, redact))
 
 
-def _reconcile(asked: Asked) -> None:
+def _reconcile(asked: ReconcileArguments) -> None:
     """Sweep and list; ask; settle."""
-    found = wait_for(_read(asked))
+    found = run_async(_read(asked))
     if not asked.as_json:
         _print(found, asked)
     agreed = asked.action and found.entries and (asked.yes or _agrees(asked, found))
-    settled = wait_for(_settle(asked, found)) if agreed else 0
+    settled = run_async(_settle(asked, found)) if agreed else 0
     changed = len(found.entries) - settled if agreed else 0
     if asked.as_json:
         counts: dict[str, Any] = {
@@ -121,20 +121,20 @@ def _reconcile(asked: Asked) -> None:
         print("none of them was changed")
 
 
-async def _read(asked: Asked) -> Found:
-    from ozh_notify.operator.reconcile import Book  # noqa: PLC0415 - the driver
+async def _read(asked: ReconcileArguments) -> Listing:
+    from ozh_notify.operator.reconcile import ReconcileStore  # noqa: PLC0415 - the driver
 
-    book = Book(asked.campaign.settings, asked.campaign)
+    book = ReconcileStore(asked.campaign.settings, asked.campaign)
     try:
         return await book.look(asked.which, now())
     finally:
         await book.close()
 
 
-async def _settle(asked: Asked, found: Found) -> int:
-    from ozh_notify.operator.reconcile import Book  # noqa: PLC0415 - the driver
+async def _settle(asked: ReconcileArguments, found: Listing) -> int:
+    from ozh_notify.operator.reconcile import ReconcileStore  # noqa: PLC0415 - the driver
 
-    book = Book(asked.campaign.settings, asked.campaign)
+    book = ReconcileStore(asked.campaign.settings, asked.campaign)
     try:
         assert asked.action  # noqa: S101 - asked for, or nothing is settled
         return await book.settle(found.entries, asked.action, now())
@@ -142,7 +142,7 @@ async def _settle(asked: Asked, found: Found) -> int:
         await book.close()
 
 
-def _agrees(asked: Asked, found: Found) -> bool:
+def _agrees(asked: ReconcileArguments, found: Listing) -> bool:
     """Ask on the terminal; the end of input is a no."""
     assert asked.action  # noqa: S101 - see its caller
     what = (
@@ -159,7 +159,7 @@ def _agrees(asked: Asked, found: Found) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
 
 
-def _print(found: Found, asked: Asked) -> None:
+def _print(found: Listing, asked: ReconcileArguments) -> None:
     title = f"{asked.campaign.name}: {len(found.entries)} in {asked.which.state.value}"
     print_deliveries(title, found.entries, asked.campaign.settings, asked.redact)
     if found.swept:

@@ -18,12 +18,12 @@ from ozh_notify.cli.arguments import (
     print_json,
     print_table,
 )
-from ozh_notify.cli.loop import wait_for
-from ozh_notify.cli.options import Common
+from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.options import GlobalOptions
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
-    from ozh_notify.operator.reconcile import Entry
+    from ozh_notify.operator.reconcile import StoredDelivery
     from ozh_notify.operator.status import Run, Status
 
 Redact = Callable[[str], str]
@@ -67,12 +67,12 @@ def command(
     if run is not None and not campaign:
         raise typer.BadParameter("name its CAMPAIGN, too", param_hint="--run")
     chosen = [campaign_named(campaign)] if campaign else list(registry().values())
-    common: Common = context.obj
+    common: GlobalOptions = context.obj
     settings, redact = common.load()
     if run is not None:
         _print_run(chosen[0](settings), run, as_json, redact)
         return
-    found = wait_for(_read(settings, [c(settings) for c in chosen]))
+    found = run_async(_read(settings, [c(settings) for c in chosen]))
     if as_json:
         print_json({"campaigns": [status.as_json() for status in found]}, redact)
         return
@@ -81,15 +81,15 @@ def command(
 
 
 async def _read(settings: Settings, campaigns: Sequence[Campaign]) -> list[Status]:
-    from ozh_notify.operator.status import Records  # noqa: PLC0415 - the driver
+    from ozh_notify.operator.status import StatusQueries  # noqa: PLC0415 - the driver
 
-    async with Records(settings) as desk:
+    async with StatusQueries(settings) as desk:
         return [await desk.status(campaign, now()) for campaign in campaigns]
 
 
 def _print_run(campaign: Campaign, run: str, as_json: bool, redact: Redact) -> None:
     """Who got what from one run."""
-    entries = wait_for(_read_run(campaign, run))
+    entries = run_async(_read_run(campaign, run))
     if as_json:
         deliveries = [entry.as_json() for entry in entries]
         print_json({"campaign": campaign.name, "run": run, "deliveries": deliveries}, redact)
@@ -98,10 +98,10 @@ def _print_run(campaign: Campaign, run: str, as_json: bool, redact: Redact) -> N
     print_deliveries(title, entries, campaign.settings, redact, runs=False)
 
 
-async def _read_run(campaign: Campaign, run: str) -> list[Entry]:
-    from ozh_notify.operator.status import Records  # noqa: PLC0415 - the driver
+async def _read_run(campaign: Campaign, run: str) -> list[StoredDelivery]:
+    from ozh_notify.operator.status import StatusQueries  # noqa: PLC0415 - the driver
 
-    async with Records(campaign.settings) as desk:
+    async with StatusQueries(campaign.settings) as desk:
         return await desk.deliveries(campaign, run)
 
 

@@ -139,7 +139,7 @@ class _Reader:
     def _start_tag(self) -> None:
         begin = self.pos
         self.pos += 1
-        name = _lower(self._take(_TAG_NAME))
+        name = _lower(self._add_candidate(_TAG_NAME))
         if self._at(_END):
             self._fail("Unclosed start tag", begin)
         if name not in TAGS:
@@ -154,17 +154,17 @@ class _Reader:
 
     def _attribute(self, tag: str, argument: str, begin: int) -> str:
         """Reads one attribute; the tag's argument, changed if this is the one that counts."""
-        self._take(_BLANKS)
+        self._add_candidate(_BLANKS)
         if self._at(">"):
             return argument
-        name = self._take(_ATTRIBUTE_NAME)
+        name = self._add_candidate(_ATTRIBUTE_NAME)
         if not name:
             self._fail(f'Empty attribute name in the tag "{tag}"', begin)
-        self._take(_BLANKS)
+        self._add_candidate(_BLANKS)
         value: str | None = None
         if self._at("="):
             self.pos += 1
-            self._take(_BLANKS)
+            self._add_candidate(_BLANKS)
             if not self._at(_END):
                 value = self._attribute_value()
                 if self._at(_END):
@@ -177,11 +177,11 @@ class _Reader:
         quote = self.html[self.pos]
         if quote in _QUOTED:
             self.pos += 1
-            value = _unescape(self._take(_QUOTED[quote]))
+            value = _unescape(self._add_candidate(_QUOTED[quote]))
             self.pos += self._at(quote)
             return value
         begin = self.pos
-        value = _lower(self._take(_NAME_TOKEN))
+        value = _lower(self._add_candidate(_NAME_TOKEN))
         if self.html[self.pos] not in _BLANK_OR_CLOSE:
             self._fail("Unexpected end of name token", begin)
         return value
@@ -191,8 +191,8 @@ class _Reader:
         self.pos += 2
         if not self.open:
             self._fail("Unexpected end tag", begin)
-        found = _lower(self._take(_TAG_NAME))
-        self._take(_BLANKS)
+        found = _lower(self._add_candidate(_TAG_NAME))
+        self._add_candidate(_BLANKS)
         if not self._at(">"):
             self._fail("Unclosed end tag", begin)
         self.pos += 1
@@ -215,7 +215,7 @@ class _Reader:
     def _at(self, character: str) -> bool:
         return self.html[self.pos] == character
 
-    def _take(self, pattern: re.Pattern[str]) -> str:
+    def _add_candidate(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self.html, self.pos)
         assert match  # noqa: S101  # every pattern also matches nothing at all
         self.pos = match.end()

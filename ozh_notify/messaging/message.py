@@ -14,12 +14,12 @@ from jinja2 import meta, nodes
 from ozh_notify.campaigns import Button, Campaign
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging import html as telegram_html
-from ozh_notify.users.recipient import LONGEST_NAME, language
+from ozh_notify.users.recipient import MAX_NAME, parse_language
 
 ENCODING = "utf-8-sig"
 """UTF-8; a byte order mark, as some editors write it, is no part of the message."""
 
-SAMPLE_NAMES = ("Анна", "", "<" * LONGEST_NAME)
+SAMPLE_NAMES = ("Анна", "", "<" * MAX_NAME)
 """A name, none, and the longest one that needs escaping."""
 
 NAMES_KEPT = 1000
@@ -49,7 +49,7 @@ class Composer:
                 refused by Telegram; with its file and line.
         """
         self._button = campaign.button()
-        self._words = dict(campaign.words())
+        self._words = dict(campaign.template_variables())
         self._folder = campaign.settings.templates_dir
         self._environment = _environment(campaign)
         self._templates = self._load(campaign)
@@ -85,9 +85,9 @@ class Composer:
         folder = campaign.settings.templates_dir
         for file in sorted(folder.glob(f"{campaign.key}.*.html")) if folder else ():
             code = file.name[len(campaign.key) + 1 : -len(".html")]
-            if not language(code):
+            if not parse_language(code):
                 raise ConfigError(f"{file}: {code!r} is no language code such as ru or pt-br")
-            names[language(code)] = file.name
+            names[parse_language(code)] = file.name
         return {code: self._checked(file) for code, file in names.items()}
 
     def _checked(self, file: str) -> jinja2.Template:
@@ -143,7 +143,7 @@ class Composer:
             raise ConfigError(f"{path}:1: the message would be empty")
 
 
-def preview(message: Message) -> str:
+def plain_text(message: Message) -> str:
     """A message as plain text, as Telegram would show it."""
     return telegram_html.parse(message.html).text
 

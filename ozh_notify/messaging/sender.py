@@ -16,12 +16,12 @@ from ozh_notify.logs import Redactor
 from ozh_notify.messaging.message import Message
 from ozh_notify.messaging.transport import (
     AiohttpRequest,
-    NeverLeft,
+    RequestNotSent,
     TooManyRequests,
     environment_proxy,
     message_id,
 )
-from ozh_notify.users.delivery_state import Blame, Outcome, State
+from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 
 MAX_IN_FLIGHT = 256
 """Requests at a time, where rate x latency asks for that many."""
@@ -42,7 +42,7 @@ CONTENT = re.compile(
 """400s that say the text or the button is wrong, whoever is to get it."""
 
 
-class Sender:
+class TelegramSender:
     """The main bot, over :class:`AiohttpRequest`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -129,15 +129,15 @@ def classify(error: TelegramError) -> Outcome:
     text = error.message
     match error:
         case TooManyRequests():
-            return Outcome(State.RETRY, None, text, Blame.FLOOD, error.seconds)
-        case NeverLeft():
-            return Outcome(State.RETRY, None, text, Blame.SERVICE)
+            return Outcome(State.RETRY, None, text, FailureCause.FLOOD, error.seconds)
+        case RequestNotSent():
+            return Outcome(State.RETRY, None, text, FailureCause.SERVICE)
         case InvalidToken():
-            return Outcome(State.RETRY, None, "the token was rejected", Blame.TOKEN)
+            return Outcome(State.RETRY, None, "the token was rejected", FailureCause.TOKEN)
         case Forbidden():
-            return Outcome(State.UNREACHABLE, None, text, Blame.USER)
+            return Outcome(State.UNREACHABLE, None, text, FailureCause.USER)
         case ChatMigrated():
-            return Outcome(State.UNREACHABLE, None, text, Blame.CHAT)
+            return Outcome(State.UNREACHABLE, None, text, FailureCause.CHAT)
         case BadRequest():
             return _bad_request(text)
         case _:
@@ -146,10 +146,10 @@ def classify(error: TelegramError) -> Outcome:
 
 def _bad_request(text: str) -> Outcome:
     if UNREACHABLE.search(text):
-        return Outcome(State.UNREACHABLE, None, text, Blame.CHAT)
-    blame = Blame.CONTENT if CONTENT.search(text) else Blame.CHAT
+        return Outcome(State.UNREACHABLE, None, text, FailureCause.CHAT)
+    blame = FailureCause.CONTENT if CONTENT.search(text) else FailureCause.CHAT
     return Outcome(State.REJECTED, None, text, blame)
 
 
 def _unknown(text: str) -> Outcome:
-    return Outcome(State.UNKNOWN, None, text, Blame.SERVICE)
+    return Outcome(State.UNKNOWN, None, text, FailureCause.SERVICE)

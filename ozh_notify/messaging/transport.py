@@ -30,11 +30,11 @@ message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
 """Telegram's id of the message this task has just sent; None where its reply held none."""
 
 
-class NeverLeft(NetworkError):
+class RequestNotSent(NetworkError):
     """The request never left this machine: surely not delivered."""
 
 
-class NoAnswer(NetworkError):
+class NoResponse(NetworkError):
     """The request left, and no sensible answer came: it may have been delivered."""
 
 
@@ -95,15 +95,15 @@ class AiohttpRequest(BaseRequest):
             async with self._session.request(
                 method, url, data=body, proxy=proxy, allow_redirects=False
             ) as response:
-                return _understood(response.status, await response.read())
+                return _check_reply(response.status, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NeverLeft(_cause(error)) from None
+            raise RequestNotSent(_error_kind(error)) from None
         except aiohttp.ClientHttpProxyError as error:
-            raise NeverLeft(f"the proxy answered {error.status}") from None
+            raise RequestNotSent(f"the proxy answered {error.status}") from None
         except self._proxy_errors as error:
-            raise NeverLeft(f"the proxy failed: {_cause(error)}") from None
+            raise RequestNotSent(f"the proxy failed: {_error_kind(error)}") from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise NoAnswer(_cause(error)) from None
+            raise NoResponse(_error_kind(error)) from None
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> Any:
@@ -156,7 +156,7 @@ def environment_proxy(url: str) -> str | None:
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-def _understood(status: int, body: bytes) -> tuple[int, bytes]:
+def _check_reply(status: int, body: bytes) -> tuple[int, bytes]:
     """A reply python-telegram-bot can be trusted with: a success, or Telegram's own refusal."""
     if 200 <= status < 300:
         return status, body
@@ -165,7 +165,7 @@ def _understood(status: int, body: bytes) -> tuple[int, bytes]:
     except ValueError:
         reply = None
     if status >= 500 or not isinstance(reply, dict) or reply.get("ok") is not False:
-        raise NoAnswer(f"HTTP {status}")
+        raise NoResponse(f"HTTP {status}")
     if status == 429:
         parameters = reply.get("parameters")
         seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
@@ -175,7 +175,7 @@ def _understood(status: int, body: bytes) -> tuple[int, bytes]:
     return status, body
 
 
-def _cause(error: BaseException) -> str:
+def _error_kind(error: BaseException) -> str:
     """An error's kind; its text can hold the URL."""
     cause = getattr(error, "os_error", None)
     kind = type(error).__name__

@@ -30,20 +30,20 @@ from ozh_notify.errors import ConfigError, OzhError, Unavailable
 
 Document = dict[str, Any]
 
-SELECTION_LIMIT = 5.0
+SELECTION_SECONDS = 5.0
 """Seconds to find a server; a cron job must fail while somebody still looks."""
-READ_LIMIT = 60.0
+READ_SECONDS = 60.0
 """Seconds for one read: a scan without its index reads the whole collection."""
 
 FORBIDDEN_CODES = frozenset({13, 18, 8000})
 """Unauthorized, AuthenticationFailed, AtlasError (MongoDB's error_codes.yml)."""
-PASSING_CODES = frozenset(
+TRANSIENT_CODES = frozenset(
     {6, 7, 50, 64, 89, 91, 112, 189, 202, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436}
 )
 """Codes after which a write may or may not have been applied: the retryable ones of the
 driver specification "Retryable Writes", MaxTimeMSExpired, WriteConcernFailed, and what stops an
 update half way: WriteConflict, Interrupted (killOp)."""
-LONGEST = 300
+MAX_DRIVER_TEXT = 300
 """Characters of the driver's words that are repeated."""
 VALIDATION_CODE = 121
 """DocumentValidationFailure."""
@@ -62,9 +62,9 @@ def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
             return AsyncIOMotorClient(
                 settings.mongo_uri.get_secret_value(),
                 appname=f"ozh-notify {__version__}",
-                serverSelectionTimeoutMS=int(SELECTION_LIMIT * 1000),
-                connectTimeoutMS=int(SELECTION_LIMIT * 1000),
-                timeoutMS=int(READ_LIMIT * 1000),
+                serverSelectionTimeoutMS=int(SELECTION_SECONDS * 1000),
+                connectTimeoutMS=int(SELECTION_SECONDS * 1000),
+                timeoutMS=int(READ_SECONDS * 1000),
                 # A stream would be told of a new primary, but not after an error of a moment:
                 # then the server stays unknown for ten seconds.
                 serverMonitoringMode="poll",
@@ -78,7 +78,7 @@ def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
         ) from None
 
 
-def users(
+def users_collection(
     client: AsyncIOMotorClient[Document], settings: Settings
 ) -> AsyncIOMotorCollection[Document]:
     """The users' collection: reads and writes at the primary whatever `MONGO_URI` says."""
@@ -97,33 +97,33 @@ def users(
 
 
 @contextmanager
-def failing(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Translate the driver's errors into this program's."""
     try:
         yield
     except PyMongoError as error:
-        raise translated(error, doing) from error
+        raise translate(error, doing) from error
 
 
 @contextmanager
-def limited(doing: str, seconds: float = READ_LIMIT) -> Iterator[None]:
+def with_time_limit(doing: str, seconds: float = READ_SECONDS) -> Iterator[None]:
     """:func:`failing`, with a time limit of its own in seconds."""
-    with failing(doing), pymongo.timeout(seconds):
+    with translate_errors(doing), pymongo.timeout(seconds):
         yield
 
 
-def passing(error: PyMongoError) -> bool:
+def is_transient(error: PyMongoError) -> bool:
     """Whether the operation may or may not have been applied, and trying again can help."""
     if isinstance(error, BulkWriteError):
         details = error.details or {}
         codes = [e.get("code") for e in details.get("writeErrors", ())]
-        return all(code in PASSING_CODES for code in codes)
+        return all(code in TRANSIENT_CODES for code in codes)
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
         return True
-    return error.timeout or (isinstance(error, OperationFailure) and error.code in PASSING_CODES)
+    return error.timeout or (isinstance(error, OperationFailure) and error.code in TRANSIENT_CODES)
 
 
-def translated(error: PyMongoError, doing: str) -> OzhError:
+def translate(error: PyMongoError, doing: str) -> OzhError:
     """The driver's error in this program's words, most specific first; no secret in it."""
     code = getattr(error, "code", None)
     if isinstance(error, BulkWriteError):
@@ -136,17 +136,17 @@ def translated(error: PyMongoError, doing: str) -> OzhError:
             "see the README, 'How your documents are written to'"
         )
     if isinstance(error, ServerSelectionTimeoutError) or not isinstance(error, OperationFailure):
-        return Unavailable(f"MongoDB cannot be reached to {doing}: {_words(error)}")
-    if passing(error):
-        return Unavailable(f"MongoDB could not {doing} in time: {_words(error)}")
-    return ConfigError(f"MongoDB refused to {doing}: {_words(error)}")
+        return Unavailable(f"MongoDB cannot be reached to {doing}: {_driver_text(error)}")
+    if is_transient(error):
+        return Unavailable(f"MongoDB could not {doing} in time: {_driver_text(error)}")
+    return ConfigError(f"MongoDB refused to {doing}: {_driver_text(error)}")
 
 
-def _words(error: PyMongoError) -> str:
+def _driver_text(error: PyMongoError) -> str:
     """What the driver says, without the state of each server that it adds.
 
     Hosts are named in it; that no password passes for one is seen to in ``values``.
     """
     text = re.split(r", full error|, Timeout:", str(error), maxsplit=1)[0]
     text = re.sub(r" \(configured timeouts[^)]*\)", "", text)
-    return " ".join(text.split())[:LONGEST] or type(error).__name__
+    return " ".join(text.split())[:MAX_DRIVER_TEXT] or type(error).__name__

@@ -16,21 +16,21 @@ from ozh_notify.campaigns import Index
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.mongo.client import (
-    SELECTION_LIMIT,
+    SELECTION_SECONDS,
     connect,
-    limited,
-    users,
+    users_collection,
+    with_time_limit,
 )
 from ozh_notify.users import indexes
-from ozh_notify.users.audience import Filter, merged
-from ozh_notify.users.indexes import Existing
+from ozh_notify.users.audience import Filter, and_filters
+from ozh_notify.users.indexes import ExistingIndex
 
 Document = dict[str, Any]
 
 BUILD_LIMIT = 7 * 86_400.0
 """Seconds to build one index. None would not do: `pymongo.timeout(None)` means the client's own
 `timeoutMS`, and the server would give up a build of many millions of users after a minute."""
-Self = TypeVar("Self", bound="Desk")
+Self = TypeVar("Self", bound="OperatorQueries")
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Server:
     sharded: bool
 
 
-class Desk:
+class OperatorQueries:
     """The users of one database, as a person looks at them; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._client = connect(settings)
-        self.users = users(self._client, settings)
+        self.users = users_collection(self._client, settings)
 
     async def __aenter__(self: Self) -> Self:
         """Fail soon where no server answers.
@@ -58,7 +58,7 @@ class Desk:
             ConfigError: it does not let this account in.
         """
         try:
-            with limited("look at the users", SELECTION_LIMIT):
+            with with_time_limit("look at the users", SELECTION_SECONDS):
                 await self._client.admin.command("ping")
         except OzhError:
             self._client.close()
@@ -70,7 +70,7 @@ class Desk:
 
     async def server(self) -> Server:
         """Version and kind of the server."""
-        with limited("ask for the server's version"):
+        with with_time_limit("ask for the server's version"):
             build = await self._client.admin.command("buildInfo")
             hello = await self._client.admin.command("hello")
         sharded = hello.get("msg") == "isdbgrid"
@@ -79,48 +79,48 @@ class Desk:
     async def account(self) -> Document:
         """Who this account is and what it may do: ``authInfo`` of ``connectionStatus``."""
         command = {"connectionStatus": 1, "showPrivileges": True}
-        with limited("ask what this account may do"):
+        with with_time_limit("ask what this account may do"):
             answer = await self.users.database.command(command)
         return dict(answer.get("authInfo", {}))
 
     async def sample(self, size: int) -> list[Document]:
         """The newest users, whole: a likelier field may be anywhere in them."""
-        with limited("look at a sample of users"):
+        with with_time_limit("look at a sample of users"):
             return list(await self.users.find().sort("_id", -1).limit(size).to_list(None))
 
     async def count(self, where: Filter) -> int:
         """How many users match; costs what their index, or the whole collection, costs."""
-        with limited("count users"):
+        with with_time_limit("count users"):
             return int(await self.users.count_documents(where))
 
     async def size(self) -> int:
         """About how many users there are, by the collection's own count."""
-        with limited("count the users"):
+        with with_time_limit("count the users"):
             return int(await self.users.estimated_document_count())
 
     async def collections(self) -> list[str]:
         """Names of the database's collections that this account may look at."""
-        with limited("list the collections"):
+        with with_time_limit("list the collections"):
             return list(await self.users.database.list_collection_names(authorizedCollections=True))
 
     async def chat_values(self, size: int) -> list[Any]:
         """Documents of at most ``size`` of the newest users, with their chat ids alone."""
         field = self.settings.field_chat_id
-        with limited("read chat ids"):
+        with with_time_limit("read chat ids"):
             cursor = self.users.find({}, {"_id": 1, field: 1}).sort("_id", -1).limit(size)
             return list(await cursor.to_list(None))
 
-    async def indexes(self) -> list[Existing]:
+    async def indexes(self) -> list[ExistingIndex]:
         """All indexes, with sizes where the account may read them."""
         sizes = await self._sizes()
-        with limited("list the indexes"):
+        with with_time_limit("list the indexes"):
             found = await self.users.list_indexes().to_list(None)
         return [indexes.existing(description, sizes) for description in found]
 
     async def _sizes(self) -> dict[str, int]:
         """Bytes by index name; empty where ``$collStats`` is not allowed or not known."""
         try:
-            with limited("read sizes"):
+            with with_time_limit("read sizes"):
                 stats: list[Document] = [{"$collStats": {"storageStats": {}}}]
                 answers = await self.users.aggregate(stats).to_list(None)
         except OzhError:
@@ -134,7 +134,7 @@ class Desk:
     async def create(self, index: Index, name: str) -> None:
         """Create one index; waits while the server builds it, and drops nothing."""
         options: Document = {"partialFilterExpression": index.partial} if index.partial else {}
-        with limited(f"create the index {name}", BUILD_LIMIT):
+        with with_time_limit(f"create the index {name}", BUILD_LIMIT):
             await self.users.create_index(list(index.keys), name=name, **options)
 
     async def find(self, text: str) -> list[Document]:
@@ -147,7 +147,7 @@ class Desk:
         by_chat = {field: {"$in": [int(text), str(int(text))]}} if _number(text) else None
         for where in (by_chat, {"_id": {"$in": _ids(text)}}):
             if where:
-                with limited("look for the user"):
+                with with_time_limit("look for the user"):
                     found = await self.users.find(where).to_list(None)
                 if found:
                     return list(found)
@@ -156,8 +156,8 @@ class Desk:
 
     async def matches(self, user_id: Any, where: Filter) -> bool:
         """Whether the server counts this user in; it alone decides, as in a scan."""
-        with limited("look at the user"):
-            wanted = merged([{"_id": user_id}, where])
+        with with_time_limit("look at the user"):
+            wanted = and_filters([{"_id": user_id}, where])
             return await self.users.find_one(wanted, {"_id": 1}) is not None
 
 

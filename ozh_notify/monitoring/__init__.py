@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.logs import Redactor
-from ozh_notify.monitoring.background import LIMIT, Errand, reason
-from ozh_notify.monitoring.log_line import finished
+from ozh_notify.monitoring.background import LIMIT, BackgroundReport, error_reason
+from ozh_notify.monitoring.log_line import log_finished
 from ozh_notify.monitoring.targets import Targets, unwatched
-from ozh_notify.passes.latency import Latency
-from ozh_notify.passes.result import Options, Result
+from ozh_notify.passes.latency import SendTimes
+from ozh_notify.passes.result import PassOptions, Result
 from ozh_notify.passes.stop import Stop
 
 if TYPE_CHECKING:
     from ozh_notify.messaging.pacer import Pacer
-    from ozh_notify.passes.run import Pass, Sender
+    from ozh_notify.passes.run import MessageSender, Pass
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,17 @@ AT_LEAST = 0.3
 """Seconds that even a pass that is out of time spends on its reports."""
 
 
-class Watch:
+class Monitoring:
     """Reports one pass wherever its operator asked to."""
 
     def __init__(self, targets: Targets | None, redact: Redactor, stop: Stop) -> None:
         self._targets, self._redact, self._stop = targets, redact, stop
-        self._start: Errand | None = None
+        self._start: BackgroundReport | None = None
 
     @classmethod
-    def of(cls, campaign: Campaign, options: Options, redact: Redactor, stop: Stop) -> Watch:
+    def of(
+        cls, campaign: Campaign, options: PassOptions, redact: Redactor, stop: Stop
+    ) -> Monitoring:
         """By the settings of a campaign."""
         watched = None if unwatched(options) else Targets.of(campaign, options, campaign.settings)
         return cls(watched, redact, stop)
@@ -47,18 +49,20 @@ class Watch:
         if self._targets and (url := self._targets.ping_url):
             from ozh_notify.monitoring import ping  # noqa: PLC0415
 
-            self._start = Errand("OZH_PING_URL", lambda: ping.start(url))
+            self._start = BackgroundReport("OZH_PING_URL", lambda: ping.start(url))
 
-    async def ended(self, result: Result, running: Pass, sender: Callable[[], Sender]) -> None:
+    async def ended(
+        self, result: Result, running: Pass, sender: Callable[[], MessageSender]
+    ) -> None:
         """Report a pass that came to a result, expected or not."""
-        latency = running.delivery.latency if running.delivery else Latency()
+        latency = running.delivery.latency if running.delivery else SendTimes()
         await self.report(result, latency, sender, running.pacer)
 
     async def report(
-        self, result: Result, latency: Latency, sender: Callable[[], Sender], pacer: Pacer
+        self, result: Result, latency: SendTimes, sender: Callable[[], MessageSender], pacer: Pacer
     ) -> None:
         """The line in the log, then everything else side by side; a failure is one warning."""
-        finished(result)
+        log_finished(result)
         if self._targets is None:
             return
         try:
@@ -73,20 +77,22 @@ class Watch:
                 errand.warn()
             await self._told(telling)
         except Exception as error:
-            log.warning("the pass was not reported: %s", reason(error))
+            log.warning("the pass was not reported: %s", error_reason(error))
 
-    def _errands(self, targets: Targets, result: Result, latency: Latency) -> list[Errand]:
+    def _errands(
+        self, targets: Targets, result: Result, latency: SendTimes
+    ) -> list[BackgroundReport]:
         errands = []
         if targets.ping_url:
-            errands.append(Errand("OZH_PING_URL", lambda: self._ping(targets, result)))
+            errands.append(BackgroundReport("OZH_PING_URL", lambda: self._ping(targets, result)))
         if targets.metrics_file or targets.pushgateway_url:
-            from ozh_notify.monitoring.metrics import Figures  # noqa: PLC0415
+            from ozh_notify.monitoring.metrics import PassMetrics  # noqa: PLC0415
 
-            figures = Figures(targets, result, latency)
+            figures = PassMetrics(targets, result, latency)
             if targets.metrics_file:
-                errands.append(Errand("OZH_METRICS_FILE", figures.write))
+                errands.append(BackgroundReport("OZH_METRICS_FILE", figures.write))
             if targets.pushgateway_url:
-                errands.append(Errand("OZH_PUSHGATEWAY_URL", figures.push))
+                errands.append(BackgroundReport("OZH_PUSHGATEWAY_URL", figures.push))
         return errands
 
     def _ping(self, targets: Targets, result: Result) -> None:
@@ -97,7 +103,7 @@ class Watch:
         ping.finish(targets.ping_url or "", result, self._redact)
 
     async def _tell(
-        self, targets: Targets, result: Result, sender: Callable[[], Sender], pacer: Pacer
+        self, targets: Targets, result: Result, sender: Callable[[], MessageSender], pacer: Pacer
     ) -> str:
         from ozh_notify.monitoring import digest  # noqa: PLC0415
 
@@ -113,7 +119,7 @@ class Watch:
             problem = "Telegram did not take it in time"
         else:
             error = telling.exception()
-            problem = reason(error) if error else telling.result()
+            problem = error_reason(error) if error else telling.result()
         if problem:
             log.warning("OZH_ADMIN_CHAT_ID: no digest of the pass: %s", problem)
 

@@ -17,7 +17,7 @@ ATTEMPT = 2.5
 """Seconds for one request."""
 
 
-class Errand(threading.Thread):
+class BackgroundReport(threading.Thread):
     """Work in a thread that ends with the process, done or not.
 
     Time limits of sockets hold neither for a name server nor for a disk that hangs.
@@ -39,7 +39,7 @@ class Errand(threading.Thread):
             self._work()
             self._problem = ""
         except Exception as error:
-            self._problem = reason(error)
+            self._problem = error_reason(error)
 
     def warn(self) -> None:
         """One warning, unless it succeeded."""
@@ -47,12 +47,12 @@ class Errand(threading.Thread):
             log.warning("%s: the pass was not reported there: %s", self.name, self._problem)
 
 
-def reason(error: BaseException) -> str:
+def error_reason(error: BaseException) -> str:
     """An error in words, without the address that its own text may quote."""
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):
-        return reason(error.reason)
+        return error_reason(error.reason)
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return getattr(error, "strerror", None) or type(error).__name__

@@ -12,7 +12,7 @@ from ozh_notify.errors import Exit, OzhError
 from ozh_notify.messaging.message import Message
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.result import Result
-from ozh_notify.passes.run import Sender
+from ozh_notify.passes.run import MessageSender
 from ozh_notify.users.delivery_state import State
 
 MANY_SHARE, MANY = 0.2, 10
@@ -78,7 +78,7 @@ def advice(result: Result) -> list[tuple[str, str]]:
     return found
 
 
-async def send(chat: int, html: str, sender: Sender, pacer: Pacer) -> str:
+async def send(chat: int, html: str, sender: MessageSender, pacer: Pacer) -> str:
     """Send it once; returns what went wrong, or nothing."""
     try:
         await sender.open()

@@ -11,44 +11,44 @@ from pydantic import ValidationError
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings, gather
 from ozh_notify.logs import Redactor, setup
-from ozh_notify.monitoring import Watch
-from ozh_notify.monitoring.background import reason
+from ozh_notify.monitoring import Monitoring
+from ozh_notify.monitoring.background import error_reason
 from ozh_notify.monitoring.targets import Targets, unwatched
-from ozh_notify.passes.latency import Latency
-from ozh_notify.passes.result import Options, Result
+from ozh_notify.passes.latency import SendTimes
+from ozh_notify.passes.result import PassOptions, Result
 from ozh_notify.passes.stop import Stop
 
 log = logging.getLogger(__name__)
 
 
 def report_failure(
-    campaign: type[Campaign], options: Options, env_file: Path | None, result: Result
+    campaign: type[Campaign], options: PassOptions, env_file: Path | None, result: Result
 ) -> None:
     """Report a pass that could not begin, or ended by a bug; also where its settings are wrong."""
 
     async def report() -> None:
         from ozh_notify.clock import Clock  # noqa: PLC0415
         from ozh_notify.messaging.pacer import Pacer  # noqa: PLC0415
-        from ozh_notify.messaging.sender import Sender  # noqa: PLC0415
+        from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415
 
         stop = Stop()
         stop.listen()
         targets = None if unwatched(options) else Targets.of(campaign, options, settings)
-        watch = Watch(targets, redact, stop)
+        watch = Monitoring(targets, redact, stop)
         pacer = Pacer(settings.rate_limit, 0, Clock())
-        await watch.report(result, Latency(), lambda: Sender(settings), pacer)
+        await watch.report(result, SendTimes(), lambda: TelegramSender(settings), pacer)
 
     try:
-        settings = salvage(env_file)
+        settings = readable_settings(env_file)
         redact = Redactor(settings.secrets)
         if not logging.getLogger().handlers:  # its own settings were not understood
             setup(settings.log_format, redact, enabled=settings.logging_enabled)
         asyncio.run(report())
     except Exception as error:
-        log.warning("the failure was not reported: %s", reason(error))
+        log.warning("the failure was not reported: %s", error_reason(error))
 
 
-def salvage(env_file: Path | None) -> Settings:
+def readable_settings(env_file: Path | None) -> Settings:
     """What is left of settings with problems: enough to report that they have problems."""
     values, problems = gather(env_file)
     values.setdefault("MONGO_URI", "mongodb://unset")

@@ -14,7 +14,7 @@ LEVELS = {Exit.OK: logging.INFO, Exit.INCOMPLETE: logging.WARNING}
 """Of the line, by exit code; any other code needs somebody: an error."""
 
 
-def finished(result: Result) -> None:
+def log_finished(result: Result) -> None:
     """The one line that says what came of a pass."""
     counts = {name: getattr(result, name) for name in COUNTS.split()}
     words = ", ".join(f"{name} {count}" for name, count in counts.items() if count)

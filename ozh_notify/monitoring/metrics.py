@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from ozh_notify.monitoring.background import ATTEMPT, without_credentials
 from ozh_notify.monitoring.targets import Targets
-from ozh_notify.passes.latency import Latency
+from ozh_notify.passes.latency import SendTimes
 from ozh_notify.passes.result import Result
 from ozh_notify.users.delivery_state import State
 
@@ -42,10 +42,10 @@ LOCK_WAIT = 2.0
 """Seconds to wait for another pass that replaces the same file."""
 
 
-class Figures(Collector):
+class PassMetrics(Collector):
     """The metrics of one pass."""
 
-    def __init__(self, targets: Targets, result: Result, latency: Latency) -> None:
+    def __init__(self, targets: Targets, result: Result, latency: SendTimes) -> None:
         self._targets, self._result, self._latency = targets, result, latency
         self._labels = {"campaign": targets.campaign, "shard": targets.shard}
 

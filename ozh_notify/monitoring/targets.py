@@ -8,7 +8,7 @@ from pathlib import Path
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import Exit
-from ozh_notify.passes.result import Options, Result
+from ozh_notify.passes.result import PassOptions, Result
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Targets:
 
     @classmethod
     def of(
-        cls, campaign: Campaign | type[Campaign], options: Options, settings: Settings
+        cls, campaign: Campaign | type[Campaign], options: PassOptions, settings: Settings
     ) -> Targets:
         """By the settings; in a file's name a campaign is spelled with an underscore."""
         name, file, ping = campaign.name, settings.metrics_file, settings.ping_url
         index = options.shard[0] if options.shard else settings.shards and settings.shard_index
         return cls(
             campaign=name,
-            daily=campaign.daily,
+            daily=campaign.once == "day",
             shard=str(index or 0),
             metrics_file=Path(file.replace("{campaign}", name.replace("-", "_"))) if file else None,
             pushgateway_url=settings.pushgateway_url,
@@ -54,6 +54,6 @@ class Targets:
         return result.exit_code is Exit.OK and not result.no_users
 
 
-def unwatched(options: Options) -> bool:
+def unwatched(options: PassOptions) -> bool:
     """Dry runs and passes for single users are reported nowhere."""
     return options.dry_run or bool(options.chats)

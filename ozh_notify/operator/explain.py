@@ -17,11 +17,11 @@ from ozh_notify.users.recipient import at_path
 Matches = Callable[[Filter], Awaitable[bool]]
 """Asks the server whether this one user matches."""
 
-SLOT_FIELDS = ("state", "hold_until", "claim", "run", "at", "attempts", "message_id", "error")
+DELIVERY_FIELDS = ("state", "hold_until", "claim", "run", "at", "attempts", "message_id", "error")
 
 
 @dataclass(frozen=True)
-class Answer:
+class CriterionResult:
     """One thing that decides, with the user's own value."""
 
     question: str
@@ -39,7 +39,7 @@ class Explanation:
     user: str
     chat_id: int | None
     first_name: str
-    answers: list[Answer]
+    answers: list[CriterionResult]
     delivery: dict[str, Any] | None
     """The stored state, as it is."""
     eligible: bool
@@ -61,26 +61,30 @@ async def explain(
     answers = await _answers(query, user, matches)
     eligible = await matches(audience.claimable(query)) and answers[0].yes
     next_at = await _next(query, user, matches) if answers[0].yes else None
-    slot = at_path(user, campaign.slot)
+    delivery = at_path(user, campaign.state_path)
     return Explanation(
         campaign=campaign.name,
         user=str(user["_id"]),
-        chat_id=recipient.chat_id(at_path(user, campaign.settings.field_chat_id)),
-        first_name=recipient.name(at_path(user, campaign.settings.field_first_name)),
+        chat_id=recipient.parse_chat_id(at_path(user, campaign.settings.field_chat_id)),
+        first_name=recipient.clean_name(at_path(user, campaign.settings.field_first_name)),
         answers=answers,
-        delivery={k: slot[k] for k in SLOT_FIELDS if k in slot} if isinstance(slot, dict) else None,
+        delivery={k: delivery[k] for k in DELIVERY_FIELDS if k in delivery}
+        if isinstance(delivery, dict)
+        else None,
         eligible=eligible,
         verdict=_verdict(campaign, answers, eligible, now, next_at),
         next_at=next_at,
     )
 
 
-async def _answers(query: Query, user: Mapping[str, Any], matches: Matches) -> list[Answer]:
+async def _answers(
+    query: Query, user: Mapping[str, Any], matches: Matches
+) -> list[CriterionResult]:
     """Chat id and state first, then criteria, holds, mute and extra filter."""
     campaign, settings = query.campaign, query.campaign.settings
-    problem = recipient.invalid(user, campaign)
+    problem = recipient.why_invalid(user, campaign)
     chat = describe.value(at_path(user, settings.field_chat_id), settings)
-    answers = [Answer("can be written to", chat, problem is None, problem or "")]
+    answers = [CriterionResult("can be written to", chat, problem is None, problem or "")]
     flagged = False
     for one in campaign.criteria(query.now):
         yes = await matches(audience.conditions(one))
@@ -88,45 +92,47 @@ async def _answers(query: Query, user: Mapping[str, Any], matches: Matches) -> l
         flagged |= one.kind is Kind.FLAG and not yes
         have = at_path(user, one.field)
         no_date = one.kind is Kind.DATE and type_name(have) != "date"
-        why = f"no date in {one.field}" if no_date else one.otherwise
-        answers.append(Answer(question, describe.value(have, settings), yes, "" if yes else why))
+        why = f"no date in {one.field}" if no_date else one.excluded_as
+        answers.append(
+            CriterionResult(question, describe.value(have, settings), yes, "" if yes else why)
+        )
     held = await _held(query, user, matches)
-    if held.why == audience.RESET and flagged:
+    if held.why == audience.REASON_FLAG_RESET and flagged:
         held = replace(held, why="already delivered")
     answers.append(held)
     muted = describe.value(at_path(user, f"{settings.state_field}.muted"), settings)
-    yes = await matches(audience.unmuted(query))
-    answers.append(Answer("is not muted", muted, yes, "" if yes else "muted"))
+    yes = await matches(audience.not_muted(query))
+    answers.append(CriterionResult("is not muted", muted, yes, "" if yes else "muted"))
     if settings.extra_filter:
         yes = await matches({"$and": [settings.extra_filter]})
         why = "" if yes else "kept out by OZH_EXTRA_FILTER"
-        answers.append(Answer("matches OZH_EXTRA_FILTER", "", yes, why))
+        answers.append(CriterionResult("matches OZH_EXTRA_FILTER", "", yes, why))
     return answers
 
 
-async def _held(query: Query, user: Mapping[str, Any], matches: Matches) -> Answer:
+async def _held(query: Query, user: Mapping[str, Any], matches: Matches) -> CriterionResult:
     """Whether a delivery of this campaign holds the user, and which way."""
-    slot, settings = query.campaign.slot, query.campaign.settings
-    kept = at_path(user, f"{slot}.state")
+    state_path, settings = query.campaign.state_path, query.campaign.settings
+    kept = at_path(user, f"{state_path}.state")
     state = kept if isinstance(kept, str) else describe.value(kept, settings)
-    until = at_path(user, f"{slot}.hold_until")
+    until = at_path(user, f"{state_path}.hold_until")
     if isinstance(until, datetime):
         state += " for good" if until >= FAR else f" until {describe.value(until, settings)}"
-    for reason, held in audience.holds(query):
+    for reason, held in audience.hold_reasons(query):
         if await matches(held):
-            return Answer("no delivery holds the user", state, False, reason)
-    return Answer("no delivery holds the user", state, True)
+            return CriterionResult("no delivery holds the user", state, False, reason)
+    return CriterionResult("no delivery holds the user", state, True)
 
 
 def _verdict(
     campaign: Campaign,
-    answers: list[Answer],
+    answers: list[CriterionResult],
     eligible: bool,
     now: datetime,
     next_at: datetime | None,
 ) -> str:
     when = f"from {describe.value(next_at, campaign.settings)} on" if next_at else ""
-    closed = campaign.closed(now)
+    closed = campaign.closed_reason(now)
     if eligible and closed:
         return f"yes, {when or 'later'}: {closed}"
     if eligible:
@@ -136,11 +142,11 @@ def _verdict(
     return f"no: {reasons or 'the delivery state cannot be written to'}{rest}{_advice(answers)}"
 
 
-def _advice(answers: list[Answer]) -> str:
+def _advice(answers: list[CriterionResult]) -> str:
     whys = {answer.why for answer in answers}
     if "held: unknown" in whys:
         return "; somebody has to settle it: ozh-notify reconcile"
-    if audience.RESET in whys:
+    if audience.REASON_FLAG_RESET in whys:
         return "; --again says that the flag was reset on purpose"
     if "muted" in whys:
         return "; ozh-notify unmute takes the mute back"
@@ -158,7 +164,7 @@ async def _next(query: Query, user: Mapping[str, Any], matches: Matches) -> date
 
 def _turns(query: Query, user: Mapping[str, Any]) -> Iterator[datetime]:
     """Later moments at which a hold ends or a criterion on a date may turn."""
-    hold = at_path(user, f"{query.campaign.slot}.hold_until")
+    hold = at_path(user, f"{query.campaign.state_path}.hold_until")
     if isinstance(hold, datetime) and query.now < hold < FAR:
         yield hold
     for one in query.campaign.criteria(query.now):
@@ -181,4 +187,4 @@ def _opens(campaign: Campaign, moment: datetime) -> datetime | None:
     turns: list[time] = [time.min, *(end for end in ends if end)]
     later = sorted(datetime.combine(day, at, today.tzinfo) for day in days for at in turns)
     candidates = [moment, *(turn for turn in later if turn > moment)]
-    return next((c for c in candidates if campaign.closed(c) is None), None)
+    return next((c for c in candidates if campaign.closed_reason(c) is None), None)

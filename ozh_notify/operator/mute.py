@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ozh_notify.errors import ConfigError
-from ozh_notify.mongo.client import limited
-from ozh_notify.mongo.operator_queries import Desk
+from ozh_notify.mongo.client import with_time_limit
+from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.users import delivery_state
-from ozh_notify.users.audience import HOLDERS, Filter
+from ozh_notify.users.audience import CAN_HOLD_FIELDS, Filter
 from ozh_notify.users.recipient import MISSING, at_path
 
 
-class Muting(Desk):
+class MuteQueries(OperatorQueries):
     """Mutes and unmutes; both may be repeated. A message claimed already still goes out."""
 
     async def mute(self, user: str) -> tuple[int, int]:
@@ -27,7 +27,7 @@ class Muting(Desk):
         self._writable(found)
         # A pipeline: a plain `$set` of a path fails where the state field is null.
         update = [{"$set": delivery_state.set_deep(f"{field}.muted", True)}]
-        where = {field: HOLDERS, f"{field}.muted": {"$ne": True}}
+        where = {field: CAN_HOLD_FIELDS, f"{field}.muted": {"$ne": True}}
         return len(found), await self._write(found, where, update)
 
     async def unmute(self, user: str) -> tuple[int, int]:
@@ -35,7 +35,7 @@ class Muting(Desk):
         path = f"{self.settings.state_field}.muted"
         found = await self.find(user)
         self._writable(found)
-        where = {self.settings.state_field: HOLDERS, path: {"$exists": True}}
+        where = {self.settings.state_field: CAN_HOLD_FIELDS, path: {"$exists": True}}
         return len(found), await self._write(found, where, {"$unset": {path: ""}})
 
     def _writable(self, found: Sequence[Mapping[str, Any]]) -> None:
@@ -52,7 +52,7 @@ class Muting(Desk):
         """One update a document: the driver repeats those by itself after a step-down."""
         changed = 0
         for user in found:
-            with limited("change the user"):
+            with with_time_limit("change the user"):
                 result = await self.users.update_one({"_id": user["_id"], **where}, update)
             changed += result.modified_count
         return changed

@@ -9,16 +9,16 @@ from enum import Enum
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.mongo.pass_store import Store
+from ozh_notify.mongo.pass_store import MongoPassStore
 from ozh_notify.users import delivery_state
 from ozh_notify.users.delivery_state import Pipeline, State
-from ozh_notify.users.recipient import at_path, chat_id
+from ozh_notify.users.recipient import at_path, parse_chat_id
 
 IDENTITY = ("state", "claim", "run", "at")
 """What tells one delivery of a user from the next; each write repeats what was read."""
 
 
-class Listed(str, Enum):
+class SettleableState(str, Enum):
     """States a person may settle; one in `sending` belongs to a pass until its lease is over."""
 
     UNKNOWN = State.UNKNOWN.value
@@ -27,28 +27,32 @@ class Listed(str, Enum):
     REJECTED = State.REJECTED.value
 
 
-class Action(Enum):
+class Decision(Enum):
     """What a person decided."""
 
     RESEND = "resend"
     MARK_SENT = "mark-sent"
 
-    def update(self, campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+    def update(self, campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:
         """What it writes: (h) or (i)."""
-        transition = delivery_state.give_back if self is Action.RESEND else delivery_state.mark_sent
-        return transition(campaign, slot, now)
+        transition = (
+            delivery_state.requeue_update
+            if self is Decision.RESEND
+            else delivery_state.mark_sent_update
+        )
+        return transition(campaign, delivery, now)
 
     @property
     def target(self) -> State:
         """The state it leads to."""
-        return State.RETRY if self is Action.RESEND else State.SENT
+        return State.RETRY if self is Decision.RESEND else State.SENT
 
 
 @dataclass(frozen=True)
-class Narrowing:
+class DeliveryFilter:
     """Which deliveries; ``run`` and ``chats`` only ever leave some out."""
 
-    state: Listed = Listed.UNKNOWN
+    state: SettleableState = SettleableState.UNKNOWN
     run: str | None = None
     chats: tuple[int, ...] = ()
 
@@ -58,30 +62,30 @@ SHOWN = ("state", "run", "attempts", "message_id", "error")
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredDelivery:
     """One delivery as read."""
 
     id: Any
     chat_id: int | None
-    slot: Mapping[str, Any] = field(repr=False)
+    delivery: Mapping[str, Any] = field(repr=False)
 
     @property
     def at(self) -> Any:
         """When it was last written; a date, unless somebody else wrote it."""
-        return self.slot.get("at")
+        return self.delivery.get("at")
 
     def as_json(self) -> dict[str, Any]:
         """What machines are shown of it."""
-        shown = {key: self.slot.get(key) for key in SHOWN}
+        shown = {key: self.delivery.get(key) for key in SHOWN}
         moment = self.at.isoformat() if isinstance(self.at, datetime) else self.at
         return {"user": str(self.id), "chat_id": self.chat_id, "at": moment, **shown}
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """What a look at the deliveries has shown."""
 
-    entries: list[Entry]
+    entries: list[StoredDelivery]
     swept: int
     sending: int
     """Such users whom a pass still holds: they can be settled when its lease is over."""
@@ -92,45 +96,53 @@ class Found:
         return {**counts, "deliveries": [entry.as_json() for entry in self.entries]}
 
 
-class Book(Store):
+class ReconcileStore(MongoPassStore):
     """The deliveries of one campaign, for a person to settle."""
 
-    async def look(self, which: Narrowing, now: datetime) -> Found:
+    async def look(self, which: DeliveryFilter, now: datetime) -> Listing:
         """Sweep, then read; also where nothing is to be settled: a lapsed claim is unknown."""
         swept = await self.sweep(now)
-        return Found(await self.entries(which), swept, await self.sending(which))
+        return Listing(await self.entries(which), swept, await self.sending(which))
 
-    async def entries(self, which: Narrowing) -> list[Entry]:
+    async def entries(self, which: DeliveryFilter) -> list[StoredDelivery]:
         """Deliveries in one state, the oldest first."""
-        slot = self.campaign.slot
+        state_path = self.campaign.state_path
         where = self._narrowed(which, which.state.value)
-        if which.state is Listed.UNKNOWN:
+        if which.state is SettleableState.UNKNOWN:
             # Every `unknown` keeps its claim: the partial index on it answers this.
-            where[f"{slot}.claim"] = {"$exists": True}
-        fields = self._fields([self.settings.field_chat_id, slot])
-        cursor = self.users.find(where, fields).sort(f"{slot}.at", 1)
-        found = await self._drain(cursor, "list deliveries")
+            where[f"{state_path}.claim"] = {"$exists": True}
+        fields = self._fields([self.settings.field_chat_id, state_path])
+        cursor = self.users.find(where, fields).sort(f"{state_path}.at", 1)
+        found = await self._fetch_all(cursor, "list deliveries")
         # MongoDB looks into arrays; a delivery in one is nobody's.
-        return [self._entry(user) for user in found if isinstance(at_path(user, slot), Mapping)]
+        return [
+            self._entry(user) for user in found if isinstance(at_path(user, state_path), Mapping)
+        ]
 
-    async def sending(self, which: Narrowing) -> int:
+    async def sending(self, which: DeliveryFilter) -> int:
         """How many such users are in `sending`; none of them is ever touched here."""
         where = self._narrowed(which, State.SENDING.value)
-        where[f"{self.campaign.slot}.claim"] = {"$exists": True}
-        return len(await self._drain(self.users.find(where, {"_id": 1}), "count what is sending"))
+        where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
+        return len(
+            await self._fetch_all(self.users.find(where, {"_id": 1}), "count what is sending")
+        )
 
-    async def settle(self, entries: Sequence[Entry], action: Action, now: datetime) -> int:
+    async def settle(
+        self, entries: Sequence[StoredDelivery], action: Decision, now: datetime
+    ) -> int:
         """Settle each by one conditional write; returns how many had not changed meanwhile."""
         return sum([await self._settle(entry, action, now) for entry in entries])
 
-    async def _settle(self, entry: Entry, action: Action, now: datetime) -> bool:
-        slot = self.campaign.slot
+    async def _settle(self, entry: StoredDelivery, action: Decision, now: datetime) -> bool:
+        state_path = self.campaign.state_path
         same: dict[str, Any] = {"_id": entry.id}
         for key in IDENTITY:
-            known = key in entry.slot
-            same[f"{slot}.{key}"] = {"$eq": entry.slot[key]} if known else {"$exists": False}
-        update = action.update(self.campaign, entry.slot, now)
-        written = {f"{slot}.state": action.target.value, f"{slot}.at": now}
+            known = key in entry.delivery
+            same[f"{state_path}.{key}"] = (
+                {"$eq": entry.delivery[key]} if known else {"$exists": False}
+            )
+        update = action.update(self.campaign, entry.delivery, now)
+        written = {f"{state_path}.state": action.target.value, f"{state_path}.at": now}
 
         async def write() -> bool:
             result = await self.users.update_one(same, update)
@@ -139,18 +151,18 @@ class Book(Store):
                 await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
             )
 
-        return await self._repeat(write, "settle a delivery")
+        return await self._retry(write, "settle a delivery")
 
-    def _narrowed(self, which: Narrowing, state: str) -> dict[str, Any]:
-        slot = self.campaign.slot
-        where: dict[str, Any] = {f"{slot}.state": state}
+    def _narrowed(self, which: DeliveryFilter, state: str) -> dict[str, Any]:
+        state_path = self.campaign.state_path
+        where: dict[str, Any] = {f"{state_path}.state": state}
         if which.run is not None:
-            where[f"{slot}.run"] = {"$eq": which.run}
+            where[f"{state_path}.run"] = {"$eq": which.run}
         if which.chats:
             forms = [*which.chats, *map(str, which.chats)]
             where[self.settings.field_chat_id] = {"$in": forms}
         return where
 
-    def _entry(self, user: Mapping[str, Any]) -> Entry:
-        chat = chat_id(at_path(user, self.settings.field_chat_id))
-        return Entry(user["_id"], chat, at_path(user, self.campaign.slot))
+    def _entry(self, user: Mapping[str, Any]) -> StoredDelivery:
+        chat = parse_chat_id(at_path(user, self.settings.field_chat_id))
+        return StoredDelivery(user["_id"], chat, at_path(user, self.campaign.state_path))

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.mongo.client import limited
-from ozh_notify.mongo.operator_queries import Desk, Document
-from ozh_notify.operator.reconcile import Entry
+from ozh_notify.mongo.client import with_time_limit
+from ozh_notify.mongo.operator_queries import Document, OperatorQueries
+from ozh_notify.operator.reconcile import StoredDelivery
 from ozh_notify.users import audience
 from ozh_notify.users.audience import Query
 from ozh_notify.users.delivery_state import State
-from ozh_notify.users.recipient import at_path, chat_id
+from ozh_notify.users.recipient import at_path, parse_chat_id
 
 RUNS = 10
 """Passes listed, the latest first."""
@@ -34,7 +34,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class OldestUnknown:
     """The `unknown` delivery that waits longest."""
 
     user: str
@@ -57,7 +57,7 @@ class Status:
     """Of those, whom no pass claims yet."""
     lapsed: int
     """In `sending`, and the lease is over: the next pass makes them `unknown`."""
-    oldest_unknown: Doubt | None
+    oldest_unknown: OldestUnknown | None
     runs: list[Run]
 
     def as_json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Status:
         return asdict(self)
 
 
-class Records(Desk):
+class StatusQueries(OperatorQueries):
     """The deliveries of all campaigns, to read only."""
 
     async def status(self, campaign: Campaign, now: datetime) -> Status:
@@ -77,7 +77,7 @@ class Records(Desk):
         return Status(
             campaign=campaign.name,
             due=await self.count(audience.eligible(Query(campaign, now))),
-            closed=campaign.closed(now),
+            closed=campaign.closed_reason(now),
             states={s: found[s]["users"] for s in order},
             held={s: found[s]["held"] for s in order},
             lapsed=await self._lapsed(campaign, now),
@@ -85,31 +85,31 @@ class Records(Desk):
             runs=[_run(row) for row in history["runs"]],
         )
 
-    async def deliveries(self, campaign: Campaign, run: str) -> list[Entry]:
+    async def deliveries(self, campaign: Campaign, run: str) -> list[StoredDelivery]:
         """Who got what from a run, unless a later one took them on; by the state index."""
-        slot, chat = campaign.slot, self.settings.field_chat_id
-        where = {f"{slot}.state": {"$gte": ""}, f"{slot}.run": run}
-        with limited("list the deliveries of a run"):
-            found = await self.users.find(where, [slot, chat]).to_list(None)
+        state_path, chat = campaign.state_path, self.settings.field_chat_id
+        where = {f"{state_path}.state": {"$gte": ""}, f"{state_path}.run": run}
+        with with_time_limit("list the deliveries of a run"):
+            found = await self.users.find(where, [state_path, chat]).to_list(None)
         entries = [
-            Entry(user["_id"], chat_id(at_path(user, chat)), kept)
+            StoredDelivery(user["_id"], parse_chat_id(at_path(user, chat)), kept)
             for user in found
-            if isinstance(kept := at_path(user, slot), dict)
+            if isinstance(kept := at_path(user, state_path), dict)
         ]
         return sorted(entries, key=lambda entry: str(entry.at))
 
     async def _history(self, campaign: Campaign, now: datetime) -> Document:
         """Users by state, and by run and state; one read of the state index."""
-        slot = campaign.slot
-        sending = {"$eq": [f"${slot}.state", State.SENDING.value]}
-        lasting = {"$gt": [f"${slot}.hold_until", now]}
+        state_path = campaign.state_path
+        sending = {"$eq": [f"${state_path}.state", State.SENDING.value]}
+        lasting = {"$gt": [f"${state_path}.hold_until", now]}
         held = {"$sum": {"$cond": [{"$or": [sending, lasting]}, 1, 0]}}
         each: Document = {
-            "_id": {"run": f"${slot}.run", "state": f"${slot}.state"},
+            "_id": {"run": f"${state_path}.run", "state": f"${state_path}.state"},
             "users": {"$sum": 1},
             "held": held,
-            "first": {"$min": f"${slot}.at"},
-            "last": {"$max": f"${slot}.at"},
+            "first": {"$min": f"${state_path}.at"},
+            "last": {"$max": f"${state_path}.at"},
         }
         by_state = {
             "_id": "$_id.state",
@@ -123,34 +123,42 @@ class Records(Desk):
             "states": {"$push": {"state": "$_id.state", "users": "$users"}},
         }
         runs = [{"$group": by_run}, {"$sort": {"last": -1, "_id": -1}}, {"$limit": RUNS}]
-        some = {f"{slot}.state": {"$gte": ""}}  # any string: a range of keys, as no $exists is
+        some = {
+            f"{state_path}.state": {"$gte": ""}
+        }  # any string: a range of keys, as no $exists is
         facets = {"states": [{"$group": by_state}], "runs": runs}
-        with limited("count deliveries by state"):
+        with with_time_limit("count deliveries by state"):
             cursor = self.users.aggregate([{"$match": some}, {"$group": each}, {"$facet": facets}])
             [answer] = await cursor.to_list(None)
         return dict(answer)
 
-    async def _oldest_unknown(self, campaign: Campaign) -> Doubt | None:
+    async def _oldest_unknown(self, campaign: Campaign) -> OldestUnknown | None:
         """By the state index: every `unknown` keeps its claim."""
-        slot = campaign.slot
-        where = {f"{slot}.claim": {"$exists": True}, f"{slot}.state": State.UNKNOWN.value}
-        with limited("look for the oldest unknown delivery"):
-            user = await self.users.find_one(where, sort=[(f"{slot}.at", 1)])
+        state_path = campaign.state_path
+        where = {
+            f"{state_path}.claim": {"$exists": True},
+            f"{state_path}.state": State.UNKNOWN.value,
+        }
+        with with_time_limit("look for the oldest unknown delivery"):
+            user = await self.users.find_one(where, sort=[(f"{state_path}.at", 1)])
         if user is None:
             return None
-        run, at = at_path(user, f"{slot}.run"), at_path(user, f"{slot}.at")
-        return Doubt(
+        run, at = at_path(user, f"{state_path}.run"), at_path(user, f"{state_path}.at")
+        return OldestUnknown(
             str(user["_id"]),
-            chat_id(at_path(user, self.settings.field_chat_id)),
+            parse_chat_id(at_path(user, self.settings.field_chat_id)),
             run if isinstance(run, str) else None,
             at if isinstance(at, datetime) else None,
         )
 
     async def _lapsed(self, campaign: Campaign, now: datetime) -> int:
         """By the state index; the sweep's own filter."""
-        slot = campaign.slot
-        where = {f"{slot}.claim": {"$exists": True}, f"{slot}.state": State.SENDING.value}
-        return await self.count({**where, f"{slot}.hold_until": {"$lte": now}})
+        state_path = campaign.state_path
+        where = {
+            f"{state_path}.claim": {"$exists": True},
+            f"{state_path}.state": State.SENDING.value,
+        }
+        return await self.count({**where, f"{state_path}.hold_until": {"$lte": now}})
 
 
 def _run(row: Document) -> Run:

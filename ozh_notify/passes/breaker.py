@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
-from ozh_notify.users.delivery_state import Blame, Outcome, State
+from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 from ozh_notify.users.recipient import Recipient
 
 CONTENT_ROW = 2
@@ -29,18 +29,18 @@ class Breaker:
         self._held: Judged = []
         self._content = self._strangers = self._trouble = 0
 
-    def judge(self, who: Recipient, outcome: Outcome) -> Judged:
+    def observe_and_settle(self, who: Recipient, outcome: Outcome) -> Judged:
         """The outcomes that are settled now; trips when one row is full."""
-        if self.tripped and outcome.blame is Blame.CONTENT:
+        if self.tripped and outcome.cause is FailureCause.CONTENT:
             return [(who, replace(outcome, state=State.RETRY))]
         if self.tripped or outcome.unsent:
             return [(who, outcome)]
-        if outcome.blame is Blame.SERVICE:
+        if outcome.cause is FailureCause.SERVICE:
             return self._service(who, outcome)
         self._trouble = 0
-        if outcome.blame is Blame.TOKEN:
+        if outcome.cause is FailureCause.TOKEN:
             return self._trip(ConfigError("TELEGRAM_BOT_TOKEN: Telegram rejects it"), who, outcome)
-        if outcome.blame in (Blame.CONTENT, Blame.CHAT):
+        if outcome.cause in (FailureCause.CONTENT, FailureCause.CHAT):
             return self._refusal(who, outcome)
         self.delivered = self.delivered or outcome.state is State.SENT
         return [*self.release(), (who, outcome)]
@@ -60,9 +60,9 @@ class Breaker:
 
     def _refusal(self, who: Recipient, outcome: Outcome) -> Judged:
         settled: Judged = []
-        is_content = outcome.blame is Blame.CONTENT
+        is_content = outcome.cause is FailureCause.CONTENT
         self._content = self._content + 1 if is_content else 0
-        if not self.delivered and not who.tried_before:
+        if not self.delivered and not who.attempted_before:
             self._strangers += 1
         elif not is_content:
             settled = self.release() if self.delivered else []

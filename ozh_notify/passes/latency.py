@@ -9,7 +9,7 @@ BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 """Upper bounds in seconds; a send may take 20 (``settings.SEND_LIMIT``)."""
 
 
-class Latency:
+class SendTimes:
     """Counts of sends by their duration."""
 
     def __init__(self) -> None:

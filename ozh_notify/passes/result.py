@@ -11,7 +11,7 @@ from ozh_notify.errors import Exit, OzhError
 
 
 @dataclass(frozen=True)
-class Options:
+class PassOptions:
     """What the command line asks of one pass."""
 
     dry_run: bool = False
@@ -25,7 +25,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Preview:
+class DryRunDetails:
     """What a dry run shows besides the counts."""
 
     population: str
@@ -67,7 +67,7 @@ class Result:
     remaining: int = 0
     held: dict[str, int] = field(default_factory=dict)
     error: str | None = None
-    preview: Preview | None = None
+    preview: DryRunDetails | None = None
     exit_code: Exit = Exit.OK
     no_users: bool = False
     """The collection is empty: a new bot, or the name of another database."""

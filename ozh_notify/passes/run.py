@@ -15,26 +15,26 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
 from ozh_notify.config.settings import database
 from ozh_notify.errors import ConfigError, Exit, Incomplete, OzhError, Refused, Unavailable
-from ozh_notify.messaging.message import Composer, preview
+from ozh_notify.messaging.message import Composer, plain_text
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.breaker import Breaker
 from ozh_notify.passes.delivery import (
-    Claims,
-    Delivery,
-    Job,
+    ClaimStore,
+    DeliveryLoop,
+    OutcomeCounts,
+    PassContext,
     Sends,
-    Tally,
 )
-from ozh_notify.passes.result import Options, Preview, Result
+from ozh_notify.passes.result import DryRunDetails, PassOptions, Result
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users import field_mapping
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidates
 from ozh_notify.users.recipient import (
     at_path,
-    chat_id,
-    language,
-    name,
+    clean_name,
+    parse_chat_id,
+    parse_language,
 )
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ STARS_EACH = 0.1
 """Stars per message above the free rate (Bots FAQ)."""
 
 
-class Store(Claims, Protocol):
+class PassStore(ClaimStore, Protocol):
     """What a pass needs of the database."""
 
     async def sample(self, size: int) -> list[dict[str, Any]]:
@@ -68,14 +68,14 @@ class Store(Claims, Protocol):
     async def users_by_id(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
         """A few users."""
 
-    def hurry(self, seconds: float) -> None:
+    def set_deadline(self, seconds: float) -> None:
         """Repeat nothing past this time."""
 
     async def close(self) -> None:
         """Close all connections."""
 
 
-class Sender(Sends, Protocol):
+class MessageSender(Sends, Protocol):
     """What a pass needs of Telegram."""
 
     async def open(self) -> str:
@@ -89,7 +89,7 @@ class Pass:
     """One pass of one campaign."""
 
     def __init__(
-        self, campaign: Campaign, options: Options, stop: Stop, clock: Clock, version: str
+        self, campaign: Campaign, options: PassOptions, stop: Stop, clock: Clock, version: str
     ) -> None:
         self.campaign, self.options, self.stop, self.clock = campaign, options, stop, clock
         self.settings = campaign.settings
@@ -97,18 +97,20 @@ class Pass:
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.rate = self.settings.rate_limit / (options.shard[1] if options.shard else 1)
         self.pacer = Pacer(self.rate, self.settings.flood_budget_seconds, clock)
-        self.delivery: Delivery | None = None
+        self.delivery: DeliveryLoop | None = None
         self.found = Candidates(0)
         self._version, self._swept = version, 0
-        self._closed = campaign.closed(options.at or self.started_at, any_time=options.any_time)
+        self._closed = campaign.closed_reason(
+            options.at or self.started_at, any_time=options.any_time
+        )
         self._held: dict[str, int] = {}
-        self._preview: Preview | None = None
+        self._preview: DryRunDetails | None = None
         self._bot: str | None = None
         self._no_users = False
         self._bug: OzhError | None = None
 
     async def run(
-        self, open_store: Callable[[], Store], open_sender: Callable[[], Sender] | None
+        self, open_store: Callable[[], PassStore], open_sender: Callable[[], MessageSender] | None
     ) -> Result:
         """Run it; whatever ends it is in the result, a bug too: what was sent before it counts.
 
@@ -125,14 +127,14 @@ class Pass:
         return self.result()
 
     async def _run(
-        self, open_store: Callable[[], Store], open_sender: Callable[[], Sender] | None
+        self, open_store: Callable[[], PassStore], open_sender: Callable[[], MessageSender] | None
     ) -> None:
         composer = Composer(self.campaign)
         if self._closed and not self.options.dry_run:
             return
         sender = open_sender() if open_sender else None
         store = open_store()
-        self.stop.on_signal(lambda: store.hurry(WRITES_AFTER_SIGNAL))
+        self.stop.on_signal(lambda: store.set_deadline(WRITES_AFTER_SIGNAL))
         try:
             if sender:
                 self._bot = await self._unless_stopped(sender.open())
@@ -151,11 +153,11 @@ class Pass:
         again = self.started_at if self.options.again else None
         return Query(self.campaign, self.options.at or self.clock.now(), self.options.chats, again)
 
-    async def _look(self, store: Store) -> None:
+    async def _look(self, store: PassStore) -> None:
         """Sample, sweep and scan; then the fuse."""
-        sample = await store.sample(field_mapping.SAMPLE)
+        sample = await store.sample(field_mapping.SAMPLE_SIZE)
         self._no_users = not sample
-        findings = field_mapping.inspect(sample, self.campaign)
+        findings = field_mapping.check_mapping(sample, self.campaign)
         for warning in findings.warnings:
             log.warning("%s", warning)
         if findings.fatal:
@@ -185,10 +187,10 @@ class Pass:
                 f"--limit N for a part of them, or --max-recipients {would} for all"
             )
 
-    async def _deliver(self, store: Store, sender: Sender, composer: Composer) -> None:
+    async def _deliver(self, store: PassStore, sender: MessageSender, composer: Composer) -> None:
         if self.options.shard:
             self.found.own_share_first(*self.options.shard)
-        job = Job(
+        job = PassContext(
             campaign=self.campaign,
             query=self._query(),
             run=self.run_id,
@@ -202,10 +204,10 @@ class Pass:
             limit=self.options.limit,
             any_time=self.options.any_time,
         )
-        self.delivery = Delivery(job)
+        self.delivery = DeliveryLoop(job)
         await self.delivery.run(self.found)
 
-    async def _show(self, store: Store, composer: Composer) -> None:
+    async def _show(self, store: PassStore, composer: Composer) -> None:
         """The dry run: counts per reason, first recipients, a message, time and cost."""
         query = self._query()
         self._held = await store.funnel(query)
@@ -217,9 +219,9 @@ class Pass:
         recipients = tuple(
             {
                 "id": str(user["_id"]),
-                "chat_id": chat_id(at_path(user, s.field_chat_id)),
-                "first_name": name(at_path(user, s.field_first_name)),
-                "language": language(at_path(user, s.field_language)),
+                "chat_id": parse_chat_id(at_path(user, s.field_chat_id)),
+                "first_name": clean_name(at_path(user, s.field_first_name)),
+                "language": parse_language(at_path(user, s.field_language)),
             }
             for user in users
         )
@@ -227,10 +229,10 @@ class Pass:
         message = composer.compose(str(sample["first_name"]), str(sample["language"]))
         count = self.found.valid if limit is None else min(limit, self.found.valid)
         share = max(0.0, 1 - FREE_RATE / s.rate_limit)
-        self._preview = Preview(
+        self._preview = DryRunDetails(
             self.campaign.population,
             recipients,
-            preview(message),
+            plain_text(message),
             f"{message.button.text} -> {message.button.target}" if message.button else None,
             seconds=round(count / self.rate, 1),
             stars=round(count * share * STARS_EACH, 1) if s.paid_broadcast else None,
@@ -265,7 +267,7 @@ class Pass:
 
     def result(self) -> Result:
         """What has come of the pass so far."""
-        tally = self.delivery.tally if self.delivery else Tally()
+        tally = self.delivery.tally if self.delivery else OutcomeCounts()
         error = self._bug or self.stop.reason
         if isinstance(error, Unavailable) and tally.sent:
             error = Incomplete(str(error))

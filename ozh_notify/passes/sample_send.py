@@ -5,11 +5,11 @@ from __future__ import annotations
 from ozh_notify.campaigns import Campaign
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.messaging.message import SAMPLE_NAMES, Composer
-from ozh_notify.passes.run import Sender
-from ozh_notify.users.delivery_state import Blame, Outcome, State
+from ozh_notify.passes.run import MessageSender
+from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 
 
-async def send_preview(campaign: Campaign, sender: Sender, chat: int) -> tuple[str, Outcome]:
+async def send_sample(campaign: Campaign, sender: MessageSender, chat: int) -> tuple[str, Outcome]:
     """Send the message with a sample name; returns the bot's name and the outcome.
 
     Raises:
@@ -27,9 +27,9 @@ async def send_preview(campaign: Campaign, sender: Sender, chat: int) -> tuple[s
 
 
 def _refused(bot: str, chat: int, outcome: Outcome) -> OzhError:
-    if outcome.blame is Blame.FLOOD:
+    if outcome.cause is FailureCause.FLOOD:
         return Incomplete(outcome.error)
-    if outcome.blame is Blame.SERVICE:
+    if outcome.cause is FailureCause.SERVICE:
         return Unavailable(f"no preview was sent to {chat}: {outcome.error}")
     text = f"no preview was sent to {chat}: {outcome.error}"
     if outcome.state is State.UNREACHABLE:

@@ -11,7 +11,7 @@ from ozh_notify.campaigns import Campaign, Criterion, Kind
 
 Filter = dict[str, Any]
 
-NO_OBJECT = [
+NON_OBJECT_TYPES = [
     "double",
     "string",
     "array",
@@ -34,9 +34,9 @@ NO_OBJECT = [
 """BSON types that cannot hold a field of their own; null and missing can be given one."""
 
 NOT_AN_ARRAY = {"$not": {"$type": "array"}}
-HOLDERS = {"$not": {"$type": NO_OBJECT}}
+CAN_HOLD_FIELDS = {"$not": {"$type": NON_OBJECT_TYPES}}
 
-RESET = "offered before, flag reset"
+REASON_FLAG_RESET = "offered before, flag reset"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Query:
 
 def eligible(query: Query) -> Filter:
     """Everybody the campaign may message now; the scan's filter."""
-    return merged([*_population(query), *_further(query), _free(query), *_wanted(query)])
+    return and_filters([*_population(query), *_further(query), _free(query), *_wanted(query)])
 
 
 def claim_filter(query: Query) -> Filter:
@@ -64,25 +64,28 @@ def claim_filter(query: Query) -> Filter:
     their ``_id``, but reads the whole collection for each batch.
     """
     campaign = query.campaign
-    return merged(
-        [eligible(query), {campaign.settings.state_field: HOLDERS, campaign.slot: HOLDERS}]
+    return and_filters(
+        [
+            eligible(query),
+            {campaign.settings.state_field: CAN_HOLD_FIELDS, campaign.state_path: CAN_HOLD_FIELDS},
+        ]
     )
 
 
 def claimable(query: Query) -> Filter:
     """Everybody a claim would take."""
     others = [t for t in _TYPES if t != "date"]
-    dated = {f"{query.campaign.slot}.hold_until": {"$not": {"$type": others}}}
-    return merged([claim_filter(query), dated])
+    dated = {f"{query.campaign.state_path}.hold_until": {"$not": {"$type": others}}}
+    return and_filters([claim_filter(query), dated])
 
 
 def conditions(criterion: Criterion) -> Filter:
     """A criterion as a filter: arrays never match, nor does what lies inside one."""
     parents = _parents(criterion.field)
-    return merged(
+    return and_filters(
         [
             {criterion.field: {**criterion.condition, **NOT_AN_ARRAY}},
-            *({parent: HOLDERS} for parent in parents),
+            *({parent: CAN_HOLD_FIELDS} for parent in parents),
         ]
     )
 
@@ -93,21 +96,21 @@ def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
     Each reason's count is the difference to the step before, so the funnel always sums up.
     """
     steps: list[tuple[str, Filter]] = []
-    dates = {criterion.field for criterion in query.campaign.who(query.now)}
-    for criterion in query.campaign.qualifies(query.now):
+    dates = {criterion.field for criterion in query.campaign.population_criteria(query.now)}
+    for criterion in query.campaign.eligibility_criteria(query.now):
         if criterion.kind is Kind.DATE and criterion.field not in dates:
             dates.add(criterion.field)
             is_date = replace(criterion, condition={"$type": "date"})
             steps.append((f"no date in {criterion.field}", conditions(is_date)))
-        steps.append((criterion.otherwise, conditions(criterion)))
-    steps += [(reason, {"$nor": [held]}) for reason, held in holds(query)]
-    steps.append(("muted", unmuted(query)))
+        steps.append((criterion.excluded_as, conditions(criterion)))
+    steps += [(reason, {"$nor": [held]}) for reason, held in hold_reasons(query)]
+    steps.append(("muted", not_muted(query)))
     if query.campaign.settings.extra_filter:
         steps.append(("kept out by OZH_EXTRA_FILTER", query.campaign.settings.extra_filter))
-    return merged([*_population(query), *_chats(query)]), steps
+    return and_filters([*_population(query), *_chats(query)]), steps
 
 
-def merged(filters: Iterable[Mapping[str, Any]]) -> Filter:
+def and_filters(filters: Iterable[Mapping[str, Any]]) -> Filter:
     """One flat filter that demands them all: operators on one field side by side."""
     result: Filter = {}
     rest: list[Mapping[str, Any]] = []
@@ -141,19 +144,19 @@ def _parents(field: str) -> list[str]:
 
 
 def _population(query: Query) -> list[Filter]:
-    return [conditions(c) for c in query.campaign.who(query.now)]
+    return [conditions(c) for c in query.campaign.population_criteria(query.now)]
 
 
 def _further(query: Query) -> list[Filter]:
-    return [conditions(c) for c in query.campaign.qualifies(query.now)]
+    return [conditions(c) for c in query.campaign.eligibility_criteria(query.now)]
 
 
 def _wanted(query: Query) -> list[Filter]:
     extra = query.campaign.settings.extra_filter
-    return [unmuted(query), *([{"$and": [extra]}] if extra else []), *_chats(query)]
+    return [not_muted(query), *([{"$and": [extra]}] if extra else []), *_chats(query)]
 
 
-def unmuted(query: Query) -> Filter:
+def not_muted(query: Query) -> Filter:
     """Users nobody has muted."""
     return {f"{query.campaign.settings.state_field}.muted": {"$ne": True}}
 
@@ -167,32 +170,32 @@ def _chats(query: Query) -> list[Filter]:
 
 def _free(query: Query) -> Filter:
     """No delivery of this campaign holds the user; one in `sending` always does."""
-    slot = query.campaign.slot
-    not_held = {f"{slot}.hold_until": {"$not": {"$gt": query.now}}}
-    idle = {f"{slot}.state": {"$ne": "sending"}}
+    state_path = query.campaign.state_path
+    not_held = {f"{state_path}.hold_until": {"$not": {"$gt": query.now}}}
+    idle = {f"{state_path}.state": {"$ne": "sending"}}
     if query.again_before is None:
         return {**not_held, **idle}
     return {**idle, "$and": [{"$or": [not_held, _sent_before(query, query.again_before)]}]}
 
 
 def _sent_before(query: Query, moment: datetime) -> Filter:
-    slot = query.campaign.slot
-    return {f"{slot}.state": "sent", f"{slot}.at": {"$lt": moment}}
+    state_path = query.campaign.state_path
+    return {f"{state_path}.state": "sent", f"{state_path}.at": {"$lt": moment}}
 
 
-def holds(query: Query) -> list[tuple[str, Filter]]:
+def hold_reasons(query: Query) -> list[tuple[str, Filter]]:
     """Each way a delivery holds a user, with the filter of those it holds."""
-    slot, now = query.campaign.slot, query.now
-    lasting = {f"{slot}.hold_until": {"$gt": now}}
-    sent = "already reminded today" if query.campaign.daily else RESET
-    holds: list[tuple[str, Filter]] = [("held: sending", {f"{slot}.state": "sending"})]
+    state_path, now = query.campaign.state_path, query.now
+    lasting = {f"{state_path}.hold_until": {"$gt": now}}
+    sent = "already reminded today" if query.campaign.once == "day" else REASON_FLAG_RESET
+    hold_reasons: list[tuple[str, Filter]] = [("held: sending", {f"{state_path}.state": "sending"})]
     if query.again_before is None:
-        holds.append((sent, {f"{slot}.state": "sent", **lasting}))
-    holds += [
-        (f"held: {state}", {f"{slot}.state": state, **lasting})
+        hold_reasons.append((sent, {f"{state_path}.state": "sent", **lasting}))
+    hold_reasons += [
+        (f"held: {state}", {f"{state_path}.state": state, **lasting})
         for state in ("unknown", "unreachable", "rejected")
     ]
-    return [*holds, ("held: other", {"$nor": [_free(query)]})]
+    return [*hold_reasons, ("held: other", {"$nor": [_free(query)]})]
 
 
-_TYPES = [*NO_OBJECT, "object"]
+_TYPES = [*NON_OBJECT_TYPES, "object"]

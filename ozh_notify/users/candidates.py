@@ -12,10 +12,10 @@ class Candidate(NamedTuple):
     """A user the scan found, newest first; ``tried`` when an earlier pass has tried them."""
 
     id: Any
-    tried: bool
+    attempted_before: bool
 
 
-class Ids:
+class PackedIds:
     """Ids in order; an ObjectId, as long as all are, takes 12 bytes here and 96 as an object."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Candidates:
     """Ids in the order they are to be claimed, at most ``keep`` of them."""
 
     def __init__(self, keep: int) -> None:
-        self._ids = Ids()
+        self._ids = PackedIds()
         self._tried = bytearray()
         self._keep = keep
         self.found = 0
@@ -63,7 +63,7 @@ class Candidates:
         self.found += 1
         if len(self._ids) < self._keep:
             self._ids.append(candidate.id)
-            self._tried.append(candidate.tried)
+            self._tried.append(candidate.attempted_before)
 
     def reject(self) -> None:
         """Count a user who cannot be claimed."""
@@ -87,7 +87,7 @@ class Candidates:
         order = sorted(
             range(len(self._ids)), key=lambda n: (shard_of(self._ids[n], count) - index) % count
         )
-        ids = Ids()
+        ids = PackedIds()
         for n in order:
             ids.append(self._ids[n])
         self._ids = ids

@@ -13,10 +13,10 @@ from ozh_notify.users.recipient import Recipient
 
 Pipeline = list[dict[str, Any]]
 
-COOLING = timedelta(days=30)
+RETRY_UNREACHABLE_AFTER = timedelta(days=30)
 """How long a campaign that is sent once leaves alone whom it could not reach."""
 
-LONGEST_ERROR = 200
+MAX_ERROR_TEXT = 200
 """Characters of an error kept in a user document."""
 
 
@@ -31,7 +31,7 @@ class State(str, Enum):
     UNKNOWN = "unknown"
 
 
-class Blame(Enum):
+class FailureCause(Enum):
     """Who is to blame for an undelivered message; what the breaker counts."""
 
     NOBODY = "nobody"
@@ -50,7 +50,7 @@ class Outcome:
     state: State
     message_id: int | None = None
     error: str = ""
-    blame: Blame = Blame.NOBODY
+    cause: FailureCause = FailureCause.NOBODY
     retry_after: float = 0
     """Seconds Telegram asks to wait; with ``Blame.FLOOD`` only."""
     unsent: bool = False
@@ -58,7 +58,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Record:
+class OutcomeRecord:
     """One transition to write: the user, the outcome, when and by which pass."""
 
     recipient: Recipient
@@ -67,12 +67,12 @@ class Record:
     at: datetime
 
 
-def claim(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
+def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
     """(a) none, or a hold that is over -> `sending`, until the lease ends.
 
     Who holds no date in `hold_until` stays as is, and so is not among those read back.
     """
-    before = f"${campaign.slot}"
+    before = f"${campaign.state_path}"
     attempts: Any = {"$cond": [{"$isNumber": f"{before}.attempts"}, f"{before}.attempts", 0]}
     start = campaign.period_start(now)
     if start:
@@ -87,13 +87,13 @@ def claim(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipelin
         "at": now,
         "attempts": {"$add": [attempts, 1]},
     }
-    [stage] = _store(campaign, state)
+    [stage] = _state_update(campaign, state)
     root, holder = campaign.settings.state_field, f"${campaign.settings.state_field}"
     can_hold = {"$in": [{"$type": f"{before}.hold_until"}, ["date", "null", "missing"]]}
     return [{"$set": {root: {"$cond": [can_hold, stage["$set"][root], holder]}}}]
 
 
-def record(campaign: Campaign, done: Record) -> Pipeline:
+def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
     """(b), (c), (e), (f), (g): the outcome of a claimed user."""
     outcome, at, who = done.outcome, done.at, done.recipient
     state: dict[str, Any] = {"state": outcome.state.value}
@@ -108,14 +108,14 @@ def record(campaign: Campaign, done: Record) -> Pipeline:
         state["message_id"] = outcome.message_id
     if outcome.error:
         # A half of a surrogate pair, as JSON may hold one, would be no UTF-8.
-        text = outcome.error[:LONGEST_ERROR].encode(errors="replace").decode()
+        text = outcome.error[:MAX_ERROR_TEXT].encode(errors="replace").decode()
         state["error"] = {"$literal": text}
-    return _store(campaign, state, remember=outcome.state is State.SENT)
+    return _state_update(campaign, state, remember=outcome.state is State.SENT)
 
 
-def disown(campaign: Campaign, now: datetime) -> Pipeline:
+def release_update(campaign: Campaign, now: datetime) -> Pipeline:
     """(c) a claim that the pass could not read back -> `retry`: nothing was sent on it."""
-    before = f"${campaign.slot}"
+    before = f"${campaign.state_path}"
     state = {
         "state": State.RETRY.value,
         "run": f"{before}.run",
@@ -123,44 +123,50 @@ def disown(campaign: Campaign, now: datetime) -> Pipeline:
         "attempts": {"$subtract": [f"{before}.attempts", 1]},
         "error": "given back unsent",
     }
-    return _store(campaign, state)
+    return _state_update(campaign, state)
 
 
-def lapse(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+def expire_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:
     """(g) a `sending` whose lease is over -> `unknown`; the claim stays for a late confirm."""
-    claimed_at = slot.get("at")
+    claimed_at = delivery.get("at")
     at = claimed_at if isinstance(claimed_at, datetime) else now
-    state = {key: {"$literal": slot[key]} for key in ("claim", "run", "attempts") if key in slot}
+    state = {
+        key: {"$literal": delivery[key]} for key in ("claim", "run", "attempts") if key in delivery
+    }
     state["state"] = {"$literal": State.UNKNOWN.value}
     state["hold_until"] = {"$literal": campaign.period_end(at)}
     state["at"] = {"$literal": now}
     state["error"] = {"$literal": "the pass that claimed this user did not record an outcome"}
-    return _store(campaign, state)
+    return _state_update(campaign, state)
 
 
-def give_back(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+def requeue_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:
     """(h) `reconcile --resend` -> `retry`: no hold, so the next pass takes the user.
 
     The claim goes, so that a late confirm of the pass that held it finds nothing to overwrite.
     """
-    return _store(campaign, _settled(slot, State.RETRY, now, "run", "attempts", "error"))
+    return _state_update(
+        campaign, _kept_fields(delivery, State.RETRY, now, "run", "attempts", "error")
+    )
 
 
-def mark_sent(campaign: Campaign, slot: Mapping[str, Any], now: datetime) -> Pipeline:
+def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:
     """(i) `reconcile --mark-sent` -> `sent`, until the end of the period of the claim."""
-    state = _settled(slot, State.SENT, now, "run", "attempts", "message_id")
-    held, at = slot.get("hold_until"), slot.get("at")
-    if campaign.daily and isinstance(held, datetime):
+    state = _kept_fields(delivery, State.SENT, now, "run", "attempts", "message_id")
+    held, at = delivery.get("hold_until"), delivery.get("at")
+    if campaign.once == "day" and isinstance(held, datetime):
         # An outcome holds until the end of the claim's day; `at` may be of the day after.
         until = held
     else:
         until = campaign.period_end(at if isinstance(at, datetime) else now)
     state["hold_until"] = {"$literal": until}
-    return _store(campaign, state, remember=True)
+    return _state_update(campaign, state, remember=True)
 
 
-def _settled(slot: Mapping[str, Any], state: State, now: datetime, *kept: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {key: {"$literal": slot[key]} for key in kept if key in slot}
+def _kept_fields(
+    delivery: Mapping[str, Any], state: State, now: datetime, *kept: str
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {key: {"$literal": delivery[key]} for key in kept if key in delivery}
     return {**fields, "state": {"$literal": state.value}, "at": {"$literal": now}}
 
 
@@ -170,8 +176,8 @@ def hold_until(
     """Until when an outcome holds the user; None for `retry`, which the next pass takes."""
     if state is State.RETRY:
         return None
-    if state in (State.UNREACHABLE, State.REJECTED) and not campaign.daily:
-        return now + COOLING
+    if state in (State.UNREACHABLE, State.REJECTED) and campaign.once == "ever":
+        return now + RETRY_UNREACHABLE_AFTER
     return campaign.period_end(claimed_at)
 
 
@@ -193,10 +199,12 @@ def _inside(prefix: str, rest: list[str], value: Any) -> Any:
     return {"$cond": [can_hold, {"$mergeObjects": [holder, inner]}, holder]}
 
 
-def _store(campaign: Campaign, state: Mapping[str, Any], *, remember: bool = False) -> Pipeline:
+def _state_update(
+    campaign: Campaign, state: Mapping[str, Any], *, remember: bool = False
+) -> Pipeline:
     root = campaign.settings.state_field
     fields = {root: {"$mergeObjects": [f"${root}", {campaign.key: state}]}}
     stages: Pipeline = [{"$set": fields}]
     if remember:
-        stages += [{"$set": set_deep(path, v)} for path, v in campaign.remembers().items()]
+        stages += [{"$set": set_deep(path, v)} for path, v in campaign.set_when_sent().items()]
     return stages

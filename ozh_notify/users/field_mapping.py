@@ -9,15 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign, Criterion, Kind
-from ozh_notify.users.recipient import MISSING, at_path, chat_id
+from ozh_notify.users.recipient import MISSING, at_path, parse_chat_id
 
-SAMPLE = 200
+SAMPLE_SIZE = 200
 """Users looked at, the newest by ``_id``."""
-ENOUGH = 100
+MIN_SAMPLE = 100
 """From so many on, what looks wrong ends the pass; in fewer it is a warning."""
 ANY_TIME = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 """Which fields a campaign reads does not depend on the moment."""
-ENOUGH_VALUES = 20
+MIN_VALUES = 20
 """From so many values of a wrong type on, it is the mapping and not a few odd documents."""
 
 
@@ -29,7 +29,7 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def inspect(sample: Sequence[Any], campaign: Campaign) -> Findings:
+def check_mapping(sample: Sequence[Any], campaign: Campaign) -> Findings:
     """Compare the newest users with what the campaign's criteria expect of their fields."""
     found = Findings()
     settings = campaign.settings
@@ -39,8 +39,8 @@ def inspect(sample: Sequence[Any], campaign: Campaign) -> Findings:
             f"the collection {where} is empty: are MONGO_DB_NAME and OZH_USERS_COLLECTION right?"
         )
         return found
-    serious = found.fatal if len(sample) >= ENOUGH else found.warnings
-    if not any(chat_id(at_path(user, settings.field_chat_id)) for user in sample):
+    serious = found.fatal if len(sample) >= MIN_SAMPLE else found.warnings
+    if not any(parse_chat_id(at_path(user, settings.field_chat_id)) for user in sample):
         serious.append(
             f"OZH_FIELD_CHAT_ID: none of {len(sample)} users has a usable chat id "
             f"in {settings.field_chat_id!r}"
@@ -75,7 +75,7 @@ def _inspect_field(
             serious.append(f"{text}; set the variable if that is its name all the same")
     elif not any(name in criterion.kind.value for name in types):
         text = f"{name} holds {_listed(types)}, but {criterion.kind.name.lower()} is expected"
-        (serious if len(present) >= ENOUGH_VALUES else warnings).append(text)
+        (serious if len(present) >= MIN_VALUES else warnings).append(text)
 
 
 def type_name(value: Any) -> str:

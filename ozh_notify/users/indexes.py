@@ -15,7 +15,7 @@ DISABLING = frozenset({"hidden", "sparse", "collation"})
 
 
 @dataclass(frozen=True)
-class Existing:
+class ExistingIndex:
     """An index as the server lists it; ``size`` in bytes where it is known."""
 
     name: str
@@ -27,12 +27,12 @@ class Existing:
 
 
 @dataclass(frozen=True)
-class Standing:
+class IndexStatus:
     """A recommended index, and the one that does its work, under whatever name."""
 
     index: Index
-    existing: Existing | None
-    free_name: str
+    existing: ExistingIndex | None
+    name_to_create: str
     """The name to create it under: the recommended one, unless another index has it."""
 
     @property
@@ -47,7 +47,7 @@ class Standing:
         return bool(((self.existing and self.existing.options) or {}).get("hidden"))
 
     @property
-    def differs(self) -> str:
+    def extra_options(self) -> str:
         """Options of the existing one that were not asked for, in words; mostly empty."""
         options = (self.existing and self.existing.options) or {}
         return ", ".join(f"{name}: {value}" for name, value in sorted(options.items()))
@@ -63,7 +63,7 @@ class Standing:
             "exists": self.usable,
             "as": found.name if found else None,
             "size_bytes": found.size if found else None,
-            "unequal_options": self.differs or None,
+            "unequal_options": self.extra_options or None,
         }
 
 
@@ -74,13 +74,13 @@ def state_index(campaign: Campaign) -> Index:
     them beside 1,000 in doubt. With the run and its moment all that `status` counts is in the keys
     (``docs/decisions/0008-one-index-of-states.md``).
     """
-    slot = campaign.slot
+    state_path = campaign.state_path
     return Index(
         f"ozh_{campaign.key}_state",
-        tuple((f"{slot}.{field}", 1) for field in ("state", "hold_until", "run", "at")),
+        tuple((f"{state_path}.{field}", 1) for field in ("state", "hold_until", "run", "at")),
         f"sweep, reconcile and status of {campaign.name}: lapsed claims, unknown outcomes, "
         "users by state and run",
-        {f"{slot}.state": {"$exists": True}},
+        {f"{state_path}.state": {"$exists": True}},
     )
 
 
@@ -89,11 +89,11 @@ def recommended(campaigns: Iterable[Campaign]) -> list[Index]:
     return [index for c in campaigns for index in (c.index(), state_index(c))]
 
 
-def existing(description: Mapping[str, Any], sizes: Mapping[str, int]) -> Existing:
+def existing(description: Mapping[str, Any], sizes: Mapping[str, int]) -> ExistingIndex:
     """One entry of the server's ``listIndexes``, with its size in bytes where it is known."""
     name = str(description["name"])
     options = {k: v for k, v in description.items() if k not in ORDINARY and v not in (False, None)}
-    return Existing(
+    return ExistingIndex(
         name,
         tuple(dict(description["key"]).items()),
         description.get("partialFilterExpression"),
@@ -102,20 +102,20 @@ def existing(description: Mapping[str, Any], sizes: Mapping[str, int]) -> Existi
     )
 
 
-def compare(wanted: Iterable[Index], have: Sequence[Existing]) -> list[Standing]:
+def compare(wanted: Iterable[Index], have: Sequence[ExistingIndex]) -> list[IndexStatus]:
     """Each recommended index beside the best of those that are the same but for their options."""
-    return [_standing(index, have) for index in wanted]
+    return [_status_of(index, have) for index in wanted]
 
 
-def _standing(index: Index, have: Sequence[Existing]) -> Standing:
+def _status_of(index: Index, have: Sequence[ExistingIndex]) -> IndexStatus:
     same = [e for e in have if _same(index, e)]
     best = min(same, key=lambda e: len(DISABLING & (e.options or {}).keys()), default=None)
     taken = {e.name for e in have}
     names = [index.name, *(f"{index.name}_{n}" for n in range(2, len(taken) + 3))]
-    return Standing(index, best, next(name for name in names if name not in taken))
+    return IndexStatus(index, best, next(name for name in names if name not in taken))
 
 
-def _same(index: Index, other: Existing) -> bool:
+def _same(index: Index, other: ExistingIndex) -> bool:
     return index.keys == other.keys and _plain(index.partial) == _plain(other.partial)
 
 

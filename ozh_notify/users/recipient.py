@@ -14,10 +14,10 @@ from ozh_notify.campaigns import Campaign
 MISSING = object()
 """What :func:`at_path` returns where a document has no such field."""
 
-LONGEST_CHAT_ID = 2**52
+CHAT_ID_BOUND = 2**52
 """A chat id has at most 52 significant bits (Bot API, type Chat)."""
 
-LONGEST_NAME = 64
+MAX_NAME = 64
 """Telegram's limit for a first name, in characters (MTProto errors: FIRSTNAME_INVALID)."""
 
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -39,7 +39,7 @@ class Recipient:
     claimed_monotonic: float
     attempts: int
     """Claims that led to a send in this period, this one included."""
-    tried_before: bool
+    attempted_before: bool
     """Whether an earlier pass has tried this user."""
 
 
@@ -54,7 +54,7 @@ def at_path(document: Any, path: str) -> Any:
     return document
 
 
-def chat_id(value: Any) -> int | None:
+def parse_chat_id(value: Any) -> int | None:
     """A usable chat id: a positive whole number, or its decimal digits as a string."""
     if isinstance(value, bool) or value is None:
         return None
@@ -62,38 +62,38 @@ def chat_id(value: Any) -> int | None:
         value = int(value) if re.fullmatch(r"[0-9]{1,16}", value) else 0
     if isinstance(value, float):
         value = int(value) if value.is_integer() else 0
-    usable = isinstance(value, int) and 0 < value < LONGEST_CHAT_ID
+    usable = isinstance(value, int) and 0 < value < CHAT_ID_BOUND
     return int(value) if usable else None
 
 
-def invalid(document: Mapping[str, Any], campaign: Campaign) -> str | None:
+def why_invalid(document: Mapping[str, Any], campaign: Campaign) -> str | None:
     """Why a user the scan matched cannot be claimed, or None."""
     settings = campaign.settings
-    if chat_id(at_path(document, settings.field_chat_id)) is None:
+    if parse_chat_id(at_path(document, settings.field_chat_id)) is None:
         return f"no usable chat id in {settings.field_chat_id}"
-    for path in (settings.state_field, campaign.slot):
+    for path in (settings.state_field, campaign.state_path):
         if not _absent(value := at_path(document, path)) and not isinstance(value, Mapping):
             return f"{path} is no object"
-    hold = at_path(document, f"{campaign.slot}.hold_until")
+    hold = at_path(document, f"{campaign.state_path}.hold_until")
     # A date out of Python's range is still a date: the driver hands it over as DatetimeMS.
     if not _absent(hold) and type(hold).__name__ not in ("datetime", "DatetimeMS"):
-        return f"{campaign.slot}.hold_until is no date"
+        return f"{campaign.state_path}.hold_until is no date"
     return None
 
 
-def name(value: Any) -> str:
+def clean_name(value: Any) -> str:
     """A first name fit for a message: no controls, no direction marks, at most 64 characters."""
     if not isinstance(value, str):
         return ""
     kept = (c for c in value[:1000] if c not in BIDI and unicodedata.category(c) not in _UNFIT)
     shown = "".join(c if c.isprintable() or c in JOINERS else " " for c in kept)
-    return " ".join(shown.split())[:LONGEST_NAME].strip(f" {JOINERS}")
+    return " ".join(shown.split())[:MAX_NAME].strip(f" {JOINERS}")
 
 
 _UNFIT = ("Cs", "Co", "Cn")
 
 
-def language(value: Any) -> str:
+def parse_language(value: Any) -> str:
     """A language code such as ``ru`` or ``pt-br``, else empty."""
     fits = isinstance(value, str) and re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})?", value)
     return value.lower().replace("_", "-") if fits else ""

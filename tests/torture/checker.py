@@ -51,41 +51,41 @@ def judge(
     states: Counter[str] = Counter()
     for user in documents:
         chat = user["telegram_id"]
-        slot = (user.get("ozh_notify") or {}).get(key) or {}
-        states[str(slot.get("state"))] += 1
+        delivery = (user.get("ozh_notify") or {}).get(key) or {}
+        states[str(delivery.get("state"))] += 1
         mine = got.pop(chat, [])
         twice = len(mine) - 1 if chat not in excused else 0
         if twice > 0:
             report.duplicates += twice
-            report.breaches.append(f"{key} {chat}: {len(mine)} messages, state {slot}")
-        for lie in lies(slot, mine, key, flag=bool(user.get("discount_offered")) or not flag):
-            report.breaches.append(f"{key} {chat}: {lie}: {slot}")
+            report.breaches.append(f"{key} {chat}: {len(mine)} messages, state {delivery}")
+        for lie in lies(delivery, mine, key, flag=bool(user.get("discount_offered")) or not flag):
+            report.breaches.append(f"{key} {chat}: {lie}: {delivery}")
         if mine and chat not in eligible:
             report.breaches.append(f"{key} {chat}: messaged, but never eligible")
-        state = slot.get("state")
+        state = delivery.get("state")
         if chat in eligible and not mine and (state in {"retry", None} if ended else False):
             report.lost += 1
-            report.breaches.append(f"{key} {chat}: lost: {slot}")
+            report.breaches.append(f"{key} {chat}: lost: {delivery}")
     for chat in got:
         report.breaches.append(f"{key} {chat}: messaged, but no such user")
     return states
 
 
-def lies(slot: Document, mine: Sequence[Received], key: str, *, flag: bool) -> list[str]:
+def lies(delivery: Document, mine: Sequence[Received], key: str, *, flag: bool) -> list[str]:
     """What a user's delivery state says that is not so."""
-    state, found = slot.get("state"), []
+    state, found = delivery.get("state"), []
     if state not in KNOWN:
         found.append("no such state")
     if state == "sent":
-        if slot.get("message_id") not in {message["message_id"] for message in mine}:
+        if delivery.get("message_id") not in {message["message_id"] for message in mine}:
             found.append("says sent, but this message did not arrive")
         if key == "discount" and not flag:
             found.append("sent, but discount_offered is not set")
     if state in SURELY_NOT and mine:
         found.append("a message arrived, but the state says none did")
-    if (state in IN_DOUBT) != ("claim" in slot):
+    if (state in IN_DOUBT) != ("claim" in delivery):
         found.append("a claim where none belongs, or none where one does")
-    hold = slot.get("hold_until")
+    hold = delivery.get("hold_until")
     if key == "discount" and state in {"sent", "unknown"}:
         if hold is None or (hold.year, hold.month, hold.day) != FAR:
             found.append("not held for good")

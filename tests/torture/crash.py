@@ -97,5 +97,5 @@ def _crowd(users: int) -> tuple[list[dict[str, object]], set[int]]:
 
 def _state(document: dict[str, object]) -> object:
     slots = document.get("ozh_notify")
-    slot = slots.get("discount") if isinstance(slots, dict) else None
-    return slot.get("state") if isinstance(slot, dict) else None
+    delivery = slots.get("discount") if isinstance(slots, dict) else None
+    return delivery.get("state") if isinstance(delivery, dict) else None

@@ -58,14 +58,14 @@ def free(user: Any, key: str, now: int) -> Verdict:
     root = at(user, "ozh_notify")
     if not holder(root):
         return False
-    muted, slot = at(root, "muted"), at(root, key)
-    if muted is True or not holder(slot):
+    muted, delivery = at(root, "muted"), at(root, key)
+    if muted is True or not holder(delivery):
         return False
-    hold, state = at(slot, "hold_until"), at(slot, "state")
+    hold, state = at(delivery, "hold_until"), at(delivery, "state")
     if hold not in (None, MISSING) and millis(hold) is None:
         return False
     if lapsed(user, key, now):
-        return over(at(slot, "at"), now) if key == "daily_bonus" else False
+        return over(at(delivery, "at"), now) if key == "daily_bonus" else False
     moment = millis(hold)
     unheld = True if moment is None else before(moment, now)
     # Of a list that holds the word, the contract does not speak; leaving alone is the safe side.
@@ -75,9 +75,9 @@ def free(user: Any, key: str, now: int) -> Verdict:
 
 def lapsed(user: Any, key: str, now: int) -> bool:
     """Whether it looks as a pass left it that died: the next one's sweep makes it `unknown`."""
-    slot = at(user, f"ozh_notify.{key}")
-    hold = millis(at(slot, "hold_until"))
-    state, claim = at(slot, "state"), at(slot, "claim")
+    delivery = at(user, f"ozh_notify.{key}")
+    hold = millis(at(delivery, "hold_until"))
+    state, claim = at(delivery, "state"), at(delivery, "claim")
     sending = (state == "sending" or holds(state, "sending")) and claim is not MISSING
     return sending and hold is not None and hold <= now
 

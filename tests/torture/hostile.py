@@ -78,9 +78,11 @@ def _pass(
         mine = got.pop(chat, None) if chat else None
         _compare(report, f"{key} user {name[:80]}", verdict, mine)
         if mine is None:
-            slot = eligibility.at(now_is, f"ozh_notify.{key}")
-            swept = eligibility.lapsed(was, key, now) and eligibility.at(slot, "state") == "unknown"
-            changed = f"{key} {name[:80]}: changed without a message: {was} -> {slot}"
+            delivery = eligibility.at(now_is, f"ozh_notify.{key}")
+            swept = (
+                eligibility.lapsed(was, key, now) and eligibility.at(delivery, "state") == "unknown"
+            )
+            changed = f"{key} {name[:80]}: changed without a message: {was} -> {delivery}"
             report.expect(swept or raw == after[name], changed)
             report.notes[f"{key}: swept"] += swept
             continue
@@ -102,12 +104,12 @@ def _compare(report: Report, who: str, verdict: bool | None, mine: Any) -> None:
 
 def _look(report: Report, key: str, was: Any, now_is: Any, message: Any, flag: str) -> None:
     """A message that arrived: its text, the state beside it, and all else as it was."""
-    slot = eligibility.at(now_is, f"ozh_notify.{key}")
-    true = eligibility.at(slot, "state") == "sent"
-    true = true and eligibility.at(slot, "message_id") == message["message_id"]
+    delivery = eligibility.at(now_is, f"ozh_notify.{key}")
+    true = eligibility.at(delivery, "state") == "sent"
+    true = true and eligibility.at(delivery, "message_id") == message["message_id"]
     if key == "discount":
         true = true and eligibility.at(now_is, flag) is True
-    report.expect(true, f"{key} {message['chat_id']}: the state lies: {slot}")
+    report.expect(true, f"{key} {message['chat_id']}: the state lies: {delivery}")
     deceiving = DECEIVING & set(message["text"])
     report.expect(not deceiving, f"{message['chat_id']}: {deceiving} in {message['text'][:99]!r}")
     same = _rest(was, key, flag) == _rest(now_is, key, flag)

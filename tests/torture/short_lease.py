@@ -15,7 +15,9 @@ from ozh_notify.passes import delivery
 settings.SEND_LIMIT = timedelta(seconds=float(os.environ.get("TORTURE_SEND_LIMIT", "20")))
 settings.LEASE_MARGIN = timedelta(seconds=float(os.environ.get("TORTURE_LEASE_MARGIN", "600")))
 delivery.SEND_LIMIT = settings.SEND_LIMIT  # type: ignore[attr-defined]
-delivery.WAKE_MARGIN = timedelta(seconds=float(os.environ.get("TORTURE_WAKE_MARGIN", "300")))
+delivery.LEASE_SAFETY_MARGIN = timedelta(
+    seconds=float(os.environ.get("TORTURE_WAKE_MARGIN", "300"))
+)
 
 if __name__ == "__main__":
     from ozh_notify.__main__ import main

@@ -22,14 +22,14 @@ from ozh_notify.operator.check import (
     templates as template_checks,
 )
 from ozh_notify.operator.check.line import (
-    Line,
+    CheckResult,
     Verdict,
     exit_code,
     verdict,
     warning,
 )
 
-__all__ = ["Line", "Verdict", "check", "exit_code", "verdict"]
+__all__ = ["CheckResult", "Verdict", "check", "exit_code", "verdict"]
 
 MONGO = ("MONGO_", "OZH_USERS_COLLECTION", "OZH_FIELD_", "OZH_STATE_FIELD", "OZH_EXTRA_FILTER")
 TELEGRAM = ("TELEGRAM_", "OZH_TELEGRAM_")
@@ -45,27 +45,29 @@ async def check(
     problems: Sequence[str] = (),
     warnings: Sequence[str] = (),
     where: str = "",
-) -> list[Line]:
+) -> list[CheckResult]:
     """All lines; ``settings`` are those of what is valid where there are ``problems``.
 
     ``where`` says in words which file the settings come from besides the environment, if any.
     """
     sample: list[Document] = []
-    lines = settings_checks.understood(problems, warnings, where)
-    if settings_checks.touched(problems, *MONGO):
+    lines = settings_checks.problem_results(problems, warnings, where)
+    if settings_checks.is_touched(problems, *MONGO):
         lines.append(_later("MongoDB"))
     else:
-        more, sample = await database.lines(settings, campaigns)
+        more, sample = await database.database_results(settings, campaigns)
         lines += more
     lines.append(
-        _later("bot") if settings_checks.touched(problems, *TELEGRAM) else await bot.line(settings)
+        _later("bot")
+        if settings_checks.is_touched(problems, *TELEGRAM)
+        else await bot.bot_result(settings)
     )
-    if settings_checks.touched(problems, *MESSAGES):
+    if settings_checks.is_touched(problems, *MESSAGES):
         lines.append(_later("templates"))
     else:
-        lines += template_checks.lines(sample, campaigns)
-    return [*lines, *settings_checks.lines(settings, campaigns, now, problems)]
+        lines += template_checks.template_results(sample, campaigns)
+    return [*lines, *settings_checks.settings_results(settings, campaigns, now, problems)]
 
 
-def _later(about: str) -> Line:
+def _later(about: str) -> CheckResult:
     return warning(about, "not looked at", "first correct the settings")

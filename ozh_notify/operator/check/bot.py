@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
-from ozh_notify.operator.check.line import Line, failed, ok
+from ozh_notify.operator.check.line import CheckResult, failed, ok
 
 
-async def line(settings: Settings) -> Line:
+async def bot_result(settings: Settings) -> CheckResult:
     """Ask Telegram who this is."""
-    from ozh_notify.messaging.sender import Sender  # noqa: PLC0415 - Telegram's library
+    from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415 - Telegram's library
 
-    sender = Sender(settings)
+    sender = TelegramSender(settings)
     try:
         name = await sender.open()
     except OzhError as error:

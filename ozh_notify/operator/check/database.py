@@ -10,17 +10,17 @@ from difflib import get_close_matches
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import OzhError
-from ozh_notify.mongo.operator_queries import Desk, Document, Server
+from ozh_notify.mongo.operator_queries import Document, OperatorQueries, Server
 from ozh_notify.operator.check import fields, privileges
 from ozh_notify.operator.check.line import (
-    Line,
+    CheckResult,
     failed,
     ok,
     problem,
     warning,
 )
 from ozh_notify.users import field_mapping, recipient
-from ozh_notify.users.indexes import Existing, compare, recommended
+from ozh_notify.users.indexes import ExistingIndex, compare, recommended
 from ozh_notify.users.recipient import at_path
 
 OLDEST = (4, 4)
@@ -31,22 +31,22 @@ SHOWN = 3
 """Examples of what is wrong."""
 
 
-async def lines(
+async def database_results(
     settings: Settings, campaigns: Sequence[Campaign]
-) -> tuple[list[Line], list[Document]]:
+) -> tuple[list[CheckResult], list[Document]]:
     """All lines about MongoDB, and the sample of users they were drawn from."""
     try:
-        async with Desk(settings) as desk:
+        async with OperatorQueries(settings) as desk:
             found = [_server(await desk.server())]
             try:
-                sample = await desk.sample(field_mapping.SAMPLE)
+                sample = await desk.sample(field_mapping.SAMPLE_SIZE)
             except OzhError as error:
                 return [*found, failed("collection", error)], []
             found += await _attempt("account", _account(desk))
             found += await _attempt("collection", _collection(desk, bool(sample)))
             if not sample:
                 return found, sample
-            found += fields.lines(sample, campaigns)
+            found += fields.field_results(sample, campaigns)
             found += await _attempt("OZH_EXTRA_FILTER", _extra_filter(desk, sample))
             found += await _attempt("chat ids", _chats(desk))
             found += await _attempt("indexes", _indexes(desk, campaigns))
@@ -55,7 +55,7 @@ async def lines(
         return [failed("MongoDB", error)], []
 
 
-async def _attempt(about: str, part: Awaitable[list[Line]]) -> list[Line]:
+async def _attempt(about: str, part: Awaitable[list[CheckResult]]) -> list[CheckResult]:
     """The lines of a part, or the one that says why there are none."""
     try:
         return await part
@@ -63,7 +63,7 @@ async def _attempt(about: str, part: Awaitable[list[Line]]) -> list[Line]:
         return [failed(about, error)]
 
 
-def _server(server: Server) -> Line:
+def _server(server: Server) -> CheckResult:
     kind = "a sharded cluster" if server.sharded else "no replica set"
     if server.replica_set:
         kind = f"replica set {server.replica_set}"
@@ -74,12 +74,12 @@ def _server(server: Server) -> Line:
     return ok("MongoDB", found)
 
 
-async def _account(desk: Desk) -> list[Line]:
+async def _account(desk: OperatorQueries) -> list[CheckResult]:
     place = database(desk.settings) or "", desk.settings.users_collection
-    return [privileges.line(await desk.account(), *place)]
+    return [privileges.privileges_result(await desk.account(), *place)]
 
 
-async def _collection(desk: Desk, has_users: bool) -> list[Line]:
+async def _collection(desk: OperatorQueries, has_users: bool) -> list[CheckResult]:
     name, base = desk.settings.users_collection, database(desk.settings)
     if has_users:
         return [ok("collection", f"{base}.{name}, about {await desk.size()} users")]
@@ -93,7 +93,7 @@ async def _collection(desk: Desk, has_users: bool) -> list[Line]:
     return [problem("collection", f"there is no {base}.{name}", do)]
 
 
-async def _extra_filter(desk: Desk, sample: list[Document]) -> list[Line]:
+async def _extra_filter(desk: OperatorQueries, sample: list[Document]) -> list[CheckResult]:
     """Whether the server takes it, and whom of the sample it leaves."""
     extra = desk.settings.extra_filter
     if not extra:
@@ -107,13 +107,13 @@ async def _extra_filter(desk: Desk, sample: list[Document]) -> list[Line]:
     return [ok("OZH_EXTRA_FILTER", found)]
 
 
-async def _chats(desk: Desk) -> list[Line]:
+async def _chats(desk: OperatorQueries) -> list[CheckResult]:
     """Whoever stands twice would be messaged twice."""
     about, field = "chat ids", desk.settings.field_chat_id
     if field == "_id" or any(_forbids(index, field) for index in await desk.indexes()):
         return [ok(about, "a unique index keeps each in one document")]
     users = await desk.chat_values(CHATS)
-    chats = Counter(recipient.chat_id(at_path(user, field)) for user in users)
+    chats = Counter(recipient.parse_chat_id(at_path(user, field)) for user in users)
     twice = [chat for chat, count in chats.most_common() if chat and count > 1]
     among = f"among the newest {len(users)} users"
     if twice:
@@ -124,13 +124,13 @@ async def _chats(desk: Desk) -> list[Line]:
     return [ok(about, f"each in one document {among}")]
 
 
-def _forbids(index: Existing, field: str) -> bool:
+def _forbids(index: ExistingIndex, field: str) -> bool:
     """Whether an index lets no two documents have one chat id."""
     unique = (index.options or {}).get("unique")
     return bool(unique) and [name for name, _ in index.keys] == [field] and not index.partial
 
 
-async def _indexes(desk: Desk, campaigns: Sequence[Campaign]) -> list[Line]:
+async def _indexes(desk: OperatorQueries, campaigns: Sequence[Campaign]) -> list[CheckResult]:
     standing = compare(recommended(campaigns), await desk.indexes())
     missing = [one.index.name for one in standing if not one.usable]
     if missing:

@@ -9,9 +9,9 @@ from typing import Any
 
 from ozh_notify.campaigns import Campaign, Criterion, Kind
 from ozh_notify.config.settings import Settings
-from ozh_notify.operator.check.hints import Fits, likelier
+from ozh_notify.operator.check.hints import Fits, likelier_field
 from ozh_notify.operator.check.line import (
-    Line,
+    CheckResult,
     ok,
     problem,
     warning,
@@ -25,7 +25,7 @@ Sample = Sequence[dict[str, Any]]
 LOOKS_LIKE = {Kind.DATE: "a date", Kind.NUMBER: "a number", Kind.FLAG: "true or false"}
 
 
-def lines(sample: Sample, campaigns: Sequence[Campaign]) -> list[Line]:
+def field_results(sample: Sample, campaigns: Sequence[Campaign]) -> list[CheckResult]:
     """A line for each field the settings map, and for the state field."""
     if not sample:
         return []
@@ -44,10 +44,10 @@ class _Look:
 
     def __init__(self, sample: Sample, campaigns: Sequence[Campaign]) -> None:
         self._sample, self._campaigns = sample, campaigns
-        self._findings = [field_mapping.inspect(sample, campaign) for campaign in campaigns]
+        self._findings = [field_mapping.check_mapping(sample, campaign) for campaign in campaigns]
         self._mapped = _mapped(campaigns)
 
-    def chat(self, field: str) -> Line:
+    def chat(self, field: str) -> CheckResult:
         """Whom a pass can write to at all."""
         variable, found = "OZH_FIELD_CHAT_ID", self._present(field)
         line = self._by_guard(variable, field)
@@ -59,7 +59,7 @@ class _Look:
             return warning(_about(field), text, "they are left alone")
         return ok(_about(field), found)
 
-    def criterion(self, criterion: Criterion) -> Line:
+    def criterion(self, criterion: Criterion) -> CheckResult:
         """What decides who is eligible."""
         field, looks_like = criterion.field, LOOKS_LIKE[criterion.kind]
 
@@ -78,14 +78,14 @@ class _Look:
             return warning(_about(field), self._present(field), do)
         return ok(_about(field), self._present(field))
 
-    def first_name(self, field: str) -> Line:
+    def first_name(self, field: str) -> CheckResult:
         """Only the message needs it: nothing about it stops a pass."""
         if any(map(_is_name, self._values(field))):
             return ok(_about(field), self._present(field))
         line = warning(_about(field), self._present(field), "no message names its reader")
         return self._hinted(line, "OZH_FIELD_FIRST_NAME", field, _is_name, "a first name")
 
-    def language(self, field: str) -> Line:
+    def language(self, field: str) -> CheckResult:
         """Many bots know no language: a warning only where another field seems to hold one."""
         found = self._present(field)
         if any(map(_is_language, self._values(field))):
@@ -95,7 +95,7 @@ class _Look:
             return warning(_about(field), found, hint)
         return ok(_about(field), f"{found}: all get the default text")
 
-    def state(self, settings: Settings) -> Line:
+    def state(self, settings: Settings) -> CheckResult:
         """Where this program writes to: what is no object there is never overwritten."""
         field = settings.state_field
         values = self._values(field)
@@ -117,7 +117,7 @@ class _Look:
         listed = [f"{name} ({count})" if len(types) > 1 else name for name, count in types]
         return f"in {len(values)} of {len(self._sample)} users: {', '.join(listed)}"
 
-    def _by_guard(self, variable: str, field: str) -> Line | None:
+    def _by_guard(self, variable: str, field: str) -> CheckResult | None:
         """What a pass says of the field named by a variable, if anything."""
         for found in self._findings:
             for make, texts in ((problem, found.fatal), (warning, found.warnings)):
@@ -131,13 +131,15 @@ class _Look:
                         )
         return None
 
-    def _hinted(self, line: Line, variable: str, field: str, fits: Fits, looks_like: str) -> Line:
+    def _hinted(
+        self, line: CheckResult, variable: str, field: str, fits: Fits, looks_like: str
+    ) -> CheckResult:
         """The line, with what to do: take the likelier field, or name the right one."""
         hint = self._hint(variable, field, fits, looks_like)
         return replace(line, do=hint or line.do or f"name the right field in {variable}")
 
     def _hint(self, variable: str, field: str, fits: Fits, looks_like: str) -> str:
-        near = likelier(self._sample, variable, field, fits, self._mapped - {field})
+        near = likelier_field(self._sample, variable, field, fits, self._mapped - {field})
         return f"{near!r} looks like {looks_like}: {variable}={near} ?" if near else ""
 
 
@@ -158,12 +160,12 @@ def _criteria(campaigns: Sequence[Campaign]) -> list[Criterion]:
 
 
 def _is_chat(value: Any) -> bool:
-    return recipient.chat_id(value) is not None
+    return recipient.parse_chat_id(value) is not None
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(recipient.name(value))
+    return isinstance(value, str) and bool(recipient.clean_name(value))
 
 
 def _is_language(value: Any) -> bool:
-    return isinstance(value, str) and bool(recipient.language(value))
+    return isinstance(value, str) and bool(recipient.parse_language(value))

@@ -44,7 +44,7 @@ CALLED = {
 Fits = Callable[[Any], bool]
 
 
-def likelier(
+def likelier_field(
     sample: Sequence[Mapping[str, Any]],
     variable: str,
     field: str,

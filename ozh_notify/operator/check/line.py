@@ -21,7 +21,7 @@ class Verdict(str, Enum):
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckResult:
     """One thing that was looked at."""
 
     about: str
@@ -38,38 +38,38 @@ class Line:
                 "do": self.do}  # fmt: skip
 
 
-def ok(about: str, found: str) -> Line:
+def ok(about: str, found: str) -> CheckResult:
     """Nothing to do."""
-    return Line(about, Verdict.OK, found)
+    return CheckResult(about, Verdict.OK, found)
 
 
-def warning(about: str, found: str, do: str = "") -> Line:
+def warning(about: str, found: str, do: str = "") -> CheckResult:
     """Worth a look."""
-    return Line(about, Verdict.WARNING, found, do)
+    return CheckResult(about, Verdict.WARNING, found, do)
 
 
-def problem(about: str, found: str, do: str = "") -> Line:
+def problem(about: str, found: str, do: str = "") -> CheckResult:
     """A configuration that is wrong."""
-    return Line(about, Verdict.PROBLEM, found, do, Exit.CONFIG)
+    return CheckResult(about, Verdict.PROBLEM, found, do, Exit.CONFIG)
 
 
-def failed(about: str, error: OzhError) -> Line:
+def failed(about: str, error: OzhError) -> CheckResult:
     """What a pass would end with: an outage is a problem, being asked to wait is none."""
     if error.exit_code is Exit.UNAVAILABLE:
         do = "is it up, is its address right, and may this machine reach it?"
-        return Line(about, Verdict.PROBLEM, str(error), do, Exit.UNAVAILABLE)
+        return CheckResult(about, Verdict.PROBLEM, str(error), do, Exit.UNAVAILABLE)
     if error.exit_code is Exit.CONFIG:
         return problem(about, str(error))
     return warning(about, str(error), "try again later")
 
 
-def verdict(lines: Sequence[Line]) -> Verdict:
+def verdict(lines: Sequence[CheckResult]) -> Verdict:
     """The worst of all lines."""
     order = list(Verdict)
     return max((line.verdict for line in lines), key=order.index, default=Verdict.OK)
 
 
-def exit_code(lines: Sequence[Line]) -> Exit:
+def exit_code(lines: Sequence[CheckResult]) -> Exit:
     """78 before 69: an outage may pass by itself, a wrong configuration does not."""
     codes = {line.exit_code for line in lines}
     return next((code for code in (Exit.CONFIG, Exit.UNAVAILABLE) if code in codes), Exit.OK)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ozh_notify.operator.check.line import (
-    Line,
+    CheckResult,
     ok,
     problem,
     warning,
@@ -20,7 +20,7 @@ NEEDED = ("find", "update")
 """Actions without which a pass cannot work; MongoDB's manual, "Privilege Actions"."""
 UNNEEDED = ("insert", "remove", "dropCollection", "dropDatabase", "createUser", "grantRole")
 """Actions this program never uses; who has one of them may do harm with it."""
-ENOUGH = "a role with find, update, listIndexes and createIndex on {} is enough"
+ENOUGH_ROLE = "a role with find, update, listIndexes and createIndex on {} is enough"
 
 READS = frozenset({"find"})
 WRITES = frozenset({"find", "update", "insert", "remove", "dropCollection"})
@@ -40,7 +40,7 @@ BUILT_IN: dict[str, tuple[frozenset[str], bool]] = {
 Account = Mapping[str, Any]
 
 
-def line(account: Account, database: str, collection: str) -> Line:
+def privileges_result(account: Account, database: str, collection: str) -> CheckResult:
     """What ``authInfo`` of ``connectionStatus`` says of an account, as one line."""
     users = account.get("authenticatedUsers") or []
     place = f"{database}.{collection}"
@@ -61,7 +61,7 @@ def line(account: Account, database: str, collection: str) -> Line:
     more = [action for action in UNNEEDED if action in actions]
     if more:
         found = f"{name} may more than is needed: {', '.join(more)}"
-        return warning(ABOUT, found, ENOUGH.format(place))
+        return warning(ABOUT, found, ENOUGH_ROLE.format(place))
     return ok(ABOUT, f"{name} may find and update in {place}, and nothing that does harm")
 
 

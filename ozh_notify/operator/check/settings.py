@@ -11,7 +11,7 @@ from pathlib import Path
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings, local
 from ozh_notify.operator.check.line import (
-    Line,
+    CheckResult,
     ok,
     problem,
     warning,
@@ -24,33 +24,35 @@ CURE = re.compile(r"(.* (?:is missing|are both set|is no variable of ozh-notify)
 """Problems that say what to do after a colon."""
 
 
-def understood(problems: Sequence[str], warnings: Sequence[str], where: str) -> list[Line]:
+def problem_results(
+    problems: Sequence[str], warnings: Sequence[str], where: str
+) -> list[CheckResult]:
     """Everything that is wrong with the settings, each with its variable's name."""
-    lines = [problem("settings", *_cure(text)) for text in problems]
-    lines += [warning("settings", *_cure(text)) for text in warnings]
-    return lines or [ok("settings", f"understood, from the environment {where}")]
+    settings_results = [problem("settings", *_cure(text)) for text in problems]
+    settings_results += [warning("settings", *_cure(text)) for text in warnings]
+    return settings_results or [ok("settings", f"understood, from the environment {where}")]
 
 
-def touched(problems: Sequence[str], *names: str) -> bool:
+def is_touched(problems: Sequence[str], *names: str) -> bool:
     """Whether a problem is one of the variables that begin so; no file read touches them all."""
     return any(text.startswith(names) or not text[0].isupper() for text in problems)
 
 
-def lines(
+def settings_results(
     settings: Settings, campaigns: Sequence[Campaign], now: datetime, problems: Sequence[str]
-) -> Iterator[Line]:
+) -> Iterator[CheckResult]:
     """Offer, time zone, hours, rate, fuse and who watches, but for what a problem touches."""
     yield from _offer(settings)
-    if not touched(problems, "OZH_TIMEZONE"):
+    if not is_touched(problems, "OZH_TIMEZONE"):
         yield _zone(settings, now)
-    if not touched(problems, "OZH_TIMEZONE", "OZH_QUIET_HOURS", "OZH_DAILY_BONUS_NOT_BEFORE"):
+    if not is_touched(problems, "OZH_TIMEZONE", "OZH_QUIET_HOURS", "OZH_DAILY_BONUS_NOT_BEFORE"):
         yield from (_hours(campaign, now) for campaign in campaigns)
-    if not touched(problems, "OZH_RATE_LIMIT", "OZH_PAID_BROADCAST", "OZH_SHARDS"):
+    if not is_touched(problems, "OZH_RATE_LIMIT", "OZH_PAID_BROADCAST", "OZH_SHARDS"):
         yield _rate(settings)
-    if not touched(problems, "OZH_MAX_RECIPIENTS"):
+    if not is_touched(problems, "OZH_MAX_RECIPIENTS"):
         yield _fuse(settings)
     yield from _metrics(settings, campaigns)
-    if not touched(problems, "OZH_METRICS", "OZH_PUSHGATEWAY", "OZH_PING", "OZH_ADMIN"):
+    if not is_touched(problems, "OZH_METRICS", "OZH_PUSHGATEWAY", "OZH_PING", "OZH_ADMIN"):
         yield _watched(settings)
 
 
@@ -59,7 +61,7 @@ def _cure(text: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (text, "")
 
 
-def _offer(settings: Settings) -> Iterator[Line]:
+def _offer(settings: Settings) -> Iterator[CheckResult]:
     parts = {
         "OZH_DISCOUNT_PACK": settings.discount_pack,
         "OZH_DISCOUNT_PRICE": settings.discount_price,
@@ -73,7 +75,7 @@ def _offer(settings: Settings) -> Iterator[Line]:
         yield ok("offer", ", ".join(str(value) for value in parts.values()))
 
 
-def _zone(settings: Settings, now: datetime) -> Line:
+def _zone(settings: Settings, now: datetime) -> CheckResult:
     found = f"{settings.zone_name}, where it is {local(now, settings):%Y-%m-%d %H:%M} now"
     if settings.timezone is None:
         do = "OZH_TIMEZONE=Europe/Moscow, or wherever most users live"
@@ -81,10 +83,10 @@ def _zone(settings: Settings, now: datetime) -> Line:
     return ok("time zone", found)
 
 
-def _hours(campaign: Campaign, now: datetime) -> Line:
-    about, closed = f"hours of {campaign.name}", campaign.closed(now)
+def _hours(campaign: Campaign, now: datetime) -> CheckResult:
+    about, closed = f"hours of {campaign.name}", campaign.closed_reason(now)
     day = (now + n * STEP for n in range(timedelta(days=1) // STEP))
-    if closed and all(campaign.closed(moment) for moment in day):
+    if closed and all(campaign.closed_reason(moment) for moment in day):
         do = "look at OZH_QUIET_HOURS and OZH_DAILY_BONUS_NOT_BEFORE"
         return problem(about, "no time of day is left at which a pass may message anybody", do)
     return ok(
@@ -92,7 +94,7 @@ def _hours(campaign: Campaign, now: datetime) -> Line:
     )
 
 
-def _rate(settings: Settings) -> Line:
+def _rate(settings: Settings) -> CheckResult:
     found = f"{settings.rate_limit:g} messages a second"
     if settings.shards:
         found += f", shared by {settings.shards} shards"
@@ -104,14 +106,14 @@ def _rate(settings: Settings) -> Line:
     return ok("rate", found)
 
 
-def _fuse(settings: Settings) -> Line:
+def _fuse(settings: Settings) -> CheckResult:
     found = f"a pass that would message more than {settings.max_recipients} is refused"
     if not settings.max_recipients:
         return warning("fuse", found, "OZH_MAX_RECIPIENTS=0 lets no pass message anybody")
     return ok("fuse", found)
 
 
-def _metrics(settings: Settings, campaigns: Sequence[Campaign]) -> Iterator[Line]:
+def _metrics(settings: Settings, campaigns: Sequence[Campaign]) -> Iterator[CheckResult]:
     if not settings.metrics_file:
         return
     for key in sorted({campaign.key for campaign in campaigns}):
@@ -131,7 +133,7 @@ def _metrics(settings: Settings, campaigns: Sequence[Campaign]) -> Iterator[Line
     yield ok("OZH_METRICS_FILE", settings.metrics_file)
 
 
-def _watched(settings: Settings) -> Line:
+def _watched(settings: Settings) -> CheckResult:
     """Addresses hold keys, so only the variables are named."""
     watchers = {
         "OZH_METRICS_FILE": settings.metrics_file,

@@ -11,9 +11,9 @@ from ozh_notify.messaging.message import (
     SAMPLE_NAMES,
     Composer,
     Unrenderable,
-    preview,
+    plain_text,
 )
-from ozh_notify.operator.check.line import Line, ok, problem
+from ozh_notify.operator.check.line import CheckResult, ok, problem
 from ozh_notify.users import recipient
 from ozh_notify.users.recipient import at_path
 
@@ -21,12 +21,14 @@ LONGEST = 60
 """Characters of a message that are shown."""
 
 
-def lines(sample: Sequence[dict[str, Any]], campaigns: Sequence[Campaign]) -> list[Line]:
+def template_results(
+    sample: Sequence[dict[str, Any]], campaigns: Sequence[Campaign]
+) -> list[CheckResult]:
     """A line for each template of each campaign."""
     return [line for campaign in campaigns for line in _of(campaign, sample)]
 
 
-def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[Line]:
+def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckResult]:
     try:
         composer = Composer(campaign)
     except ConfigError as error:
@@ -41,8 +43,8 @@ def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[Line]:
 
 def _who(user: dict[str, Any], campaign: Campaign) -> tuple[Any, str, str]:
     s = campaign.settings
-    name = recipient.name(at_path(user, s.field_first_name))
-    return user["_id"], name, recipient.language(at_path(user, s.field_language))
+    name = recipient.clean_name(at_path(user, s.field_first_name))
+    return user["_id"], name, recipient.parse_language(at_path(user, s.field_language))
 
 
 def _uses(composer: Composer, code: str) -> str:
@@ -55,14 +57,14 @@ def _uses(composer: Composer, code: str) -> str:
 
 def _rendered(
     about: str, composer: Composer, users: Sequence[tuple[Any, str, str]], count: int
-) -> Line:
+) -> CheckResult:
     message = None
     for user_id, name, code in users:
         try:
             message = composer.compose(name, code)
         except Unrenderable as error:
             return problem(about, f"fails for the user {user_id}: {error}")
-    text = " ".join(preview(message).split()) if message else ""
+    text = " ".join(plain_text(message).split()) if message else ""
     shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     button = f" [ {message.button.text} ]" if message and message.button else ""
     whom = f"rendered for {count} users of the sample: " if count else ""

@@ -15,7 +15,7 @@ GARBAGE = Reply(200, b"<!doctype html><p>It works!</p>", "text/html")
 
 
 @dataclass(frozen=True)
-class Kind:
+class Fault:
     """``reply`` replaces the normal answer; ``waits`` holds the end back by ``seconds``."""
 
     delivers: bool
@@ -24,8 +24,8 @@ class Kind:
     waits: bool = False
 
 
-def _refusal(code: int, description: str) -> Kind:
-    return Kind(False, lambda _: failure(code, description))
+def _refusal(code: int, description: str) -> Fault:
+    return Fault(False, lambda _: failure(code, description))
 
 
 def _migrated(params: Params) -> Reply:
@@ -39,25 +39,25 @@ def _error(params: Params) -> Reply:
     return failure(code, params.get("description", "Internal Server Error"))
 
 
-KINDS: dict[str, Kind] = {
+FAULTS: dict[str, Fault] = {
     "blocked": _refusal(403, "Forbidden: bot was blocked by the user"),
     "deactivated": _refusal(403, "Forbidden: user is deactivated"),
     "cannot_initiate": _refusal(403, "Forbidden: bot can't initiate conversation with a user"),
     "not_found": _refusal(400, "Bad Request: chat not found"),
     "unauthorized": _refusal(401, "Unauthorized"),
     "flood_bare": _refusal(429, "Too Many Requests"),
-    "migrated": Kind(False, _migrated),
-    "flood": Kind(False, lambda params: flood(params.get("retry_after", 1))),
-    "error": Kind(False, _error),
-    "html_error": Kind(False, lambda params: html_page(params.get("code", 502))),
-    "garbage_undelivered": Kind(False, lambda _: GARBAGE),
-    "garbage": Kind(True, lambda _: GARBAGE),
-    "no_result": Kind(True, lambda _: json_reply({"ok": True})),
-    "bad_result": Kind(True, lambda _: json_reply({"ok": True, "result": True})),
-    "cut_before": Kind(False, ending="cut"),
-    "cut_after": Kind(True, ending="cut"),
-    "hang_before": Kind(False, ending="cut", waits=True),
-    "hang_after": Kind(True, ending="cut", waits=True),
-    "slow": Kind(True, waits=True),
-    "slow_headers": Kind(True, ending="drip"),
+    "migrated": Fault(False, _migrated),
+    "flood": Fault(False, lambda params: flood(params.get("retry_after", 1))),
+    "error": Fault(False, _error),
+    "html_error": Fault(False, lambda params: html_page(params.get("code", 502))),
+    "garbage_undelivered": Fault(False, lambda _: GARBAGE),
+    "garbage": Fault(True, lambda _: GARBAGE),
+    "no_result": Fault(True, lambda _: json_reply({"ok": True})),
+    "bad_result": Fault(True, lambda _: json_reply({"ok": True, "result": True})),
+    "cut_before": Fault(False, ending="cut"),
+    "cut_after": Fault(True, ending="cut"),
+    "hang_before": Fault(False, ending="cut", waits=True),
+    "hang_after": Fault(True, ending="cut", waits=True),
+    "slow": Fault(True, waits=True),
+    "slow_headers": Fault(True, ending="drip"),
 }

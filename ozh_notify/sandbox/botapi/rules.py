@@ -2,7 +2,7 @@
 
 A rule is a JSON object; the first one that fires decides. Its keys:
 
-``do``           what happens, one of `KINDS`
+``do``           what happens, one of `FAULTS`
 ``chat_id``      a number, a list of them, or null for all
 ``method``       ``sendMessage`` …, or null for every method that sends
 ``skip``         lets so many matching requests pass first
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .faults import KINDS, Kind, Params
+from .faults import FAULTS, Fault, Params
 
 SENDING = frozenset({"sendmessage", "sendphoto"})
 
@@ -33,7 +33,7 @@ _PARAMS = {"seconds", "retry_after", "code", "description", "migrate_to_chat_id"
 class Rule:
     """One rule and how often it was met and fired."""
 
-    kind: Kind
+    kind: Fault
     chats: frozenset[int] | None
     methods: frozenset[str]
     skip: int
@@ -81,13 +81,13 @@ def pick(
 
 
 def _read(item: Any) -> Rule:
-    if not isinstance(item, dict) or item.get("do") not in KINDS:
+    if not isinstance(item, dict) or item.get("do") not in FAULTS:
         raise ValueError(f"a rule needs a known 'do': {item!r}")
     if unknown := item.keys() - _KEYS - _PARAMS:
         raise ValueError(f"unknown in a rule: {', '.join(sorted(unknown))}")
     chats, method, times = item.get("chat_id"), item.get("method"), item.get("times")
     return Rule(
-        kind=KINDS[item["do"]],
+        kind=FAULTS[item["do"]],
         chats=None if chats is None else frozenset(chats if isinstance(chats, list) else [chats]),
         methods=SENDING if method is None else frozenset({str(method).lower()}),
         skip=int(item.get("skip") or 0),

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ozh_notify.sandbox.botapi.client import Message
-from ozh_notify.sandbox.demo.users import Person
+from ozh_notify.sandbox.demo.users import DemoUser
 
 CHATS_SHOWN = 4
 STORIES_SHOWN = ("one picture, nothing left", "has blocked the bot", "registered lately")
@@ -35,7 +35,7 @@ def campaign(text: str) -> str:
     return "daily-bonus" if "Бонусы" in text else "discount"
 
 
-def cast(console: Console, people: Sequence[Person]) -> None:
+def print_users(console: Console, people: Sequence[DemoUser]) -> None:
     """How many users there are of each story, and what is to come of them."""
     heading(console, f"{len(people)} made-up users")
     table = Table.grid(padding=(0, 2))
@@ -46,7 +46,7 @@ def cast(console: Console, people: Sequence[Person]) -> None:
     console.print(table)
 
 
-def _fate(person: Person) -> str:
+def _fate(person: DemoUser) -> str:
     if not person.gets:
         return "left alone"
     return "cannot be written to" if person.chat else f"gets the {person.gets.replace('-', ' ')}"
@@ -67,7 +67,7 @@ def chats(console: Console, messages: Sequence[Message]) -> None:
 
 
 def documents(
-    console: Console, people: Sequence[Person], before: Documents, after: Documents
+    console: Console, people: Sequence[DemoUser], before: Documents, after: Documents
 ) -> None:
     """What the passes have written, for a few users."""
     heading(console, "user documents, before and after")

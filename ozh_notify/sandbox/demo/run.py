@@ -25,7 +25,7 @@ from rich.text import Text
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.demo import output
-from ozh_notify.sandbox.demo.users import Person, people
+from ozh_notify.sandbox.demo.users import DemoUser, demo_users
 from ozh_notify.sandbox.processes import started
 
 DATABASE = "ozhivlyator_demo"
@@ -34,25 +34,25 @@ OURS = ("OZH_", "MONGO_", "TELEGRAM_", "API_", "JOB_COMPLETION_INDEX", "LOGGING_
 
 
 @dataclass(frozen=True)
-class Stage:
+class Environment:
     """Both servers, the users in them, and the environment of a pass against them."""
 
     users: Any
     bot: botapi.Server
-    cast: list[Person]
+    cast: list[DemoUser]
     environment: dict[str, str]
     folder: str
 
 
 @contextmanager
-def stage(count: int, seed: int) -> Iterator[Stage]:
+def environment(count: int, seed: int) -> Iterator[Environment]:
     """Both servers up, with made-up users; everything is gone afterwards."""
     with ExitStack() as stack:
         server = stack.enter_context(mongo.run())
         bot = stack.enter_context(botapi.run())
         client = stack.enter_context(pymongo.MongoClient[dict[str, Any]](server.uri, tz_aware=True))
         users = client[DATABASE].users
-        cast = people(count, seed, datetime.now(timezone.utc))
+        cast = demo_users(count, seed, datetime.now(timezone.utc))
         users.insert_many([dict(person.document) for person in cast])
         rules = [
             {"chat_id": person.document["telegram_id"], "do": person.chat}
@@ -61,12 +61,12 @@ def stage(count: int, seed: int) -> Iterator[Stage]:
         ]
         bot.control.rules(rules)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ozh-notify-"))
-        yield Stage(users, bot, cast, _environment(server.uri, bot), folder)
+        yield Environment(users, bot, cast, _environment(server.uri, bot), folder)
 
 
 def serve(console: Console, count: int, seed: int) -> None:
     """Leave both servers up until a signal ends this process, and say how to use them."""
-    with stage(count, seed) as up:
+    with environment(count, seed) as up:
         console.print(
             f"Both servers are up, with {count} made-up users. Paste this into another terminal,\n"
             "in a folder without a .env, which would fill in the rest:\n"
@@ -84,11 +84,11 @@ def serve(console: Console, count: int, seed: int) -> None:
             time.sleep(3600)
 
 
-def play(console: Console, count: int, seed: int) -> list[str]:
+def run_demo(console: Console, count: int, seed: int) -> list[str]:
     """Show the main job; returns what was not as it should be."""
     console.print("Starting a MongoDB-compatible server and a Telegram Bot API on 127.0.0.1 ...")
-    with stage(count, seed) as up:
-        output.cast(console, up.cast)
+    with environment(count, seed) as up:
+        output.print_users(console, up.cast)
         before = {user["telegram_id"]: user for user in up.users.find()}
         problems = []
         for command in ("discount --dry-run", "discount", "daily-bonus"):
@@ -99,10 +99,10 @@ def play(console: Console, count: int, seed: int) -> list[str]:
         output.heading(console, "the same passes again reach nobody")
         for command in ("discount", "daily-bonus"):
             problems += _show(console, up, command)
-        return problems + unmet(up)
+        return problems + failures(up)
 
 
-def unmet(up: Stage) -> list[str]:
+def failures(up: Environment) -> list[str]:
     """Expectations that do not hold: from the cast's stories, not from what the passes said."""
     got = Counter((m.chat_id, output.campaign(m.raw_text)) for m in up.bot.control.messages())
     wanted = {
@@ -122,7 +122,7 @@ def unmet(up: Stage) -> list[str]:
     return problems
 
 
-def _show(console: Console, up: Stage, command: str) -> list[str]:
+def _show(console: Console, up: Environment, command: str) -> list[str]:
     """Run a command as a process of its own; its log lines are left out, its errors are not."""
     output.heading(console, f"ozh-notify {command}")
     environment = {**up.environment, "OZH_TIMEZONE": _where_it_is_noon(), "PYTHONUTF8": "1"}

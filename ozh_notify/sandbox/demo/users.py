@@ -18,7 +18,7 @@ FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 
 @dataclass(frozen=True)
-class Person:
+class DemoUser:
     """A user document, and what the demo expects to become of them."""
 
     document: Document
@@ -29,7 +29,7 @@ class Person:
     """What the emulator does in their chat; empty for a chat that works."""
 
 
-def people(count: int, seed: int, now: datetime) -> list[Person]:
+def demo_users(count: int, seed: int, now: datetime) -> list[DemoUser]:
     """``count`` users, each story at least once where there is room; the same for the same seed."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable cast, not a secret
     cast = [STORIES[n % len(STORIES)] for n in range(count)]
@@ -83,26 +83,26 @@ def _held(state: str, until: datetime, at: datetime, campaign: str = "discount")
     return {"ozh_notify": {campaign: kept}}
 
 
-STORIES: tuple[Callable[[_User], Person], ...] = (
-    lambda u: Person(u.spent(), "one picture, nothing left", "discount"),
-    lambda u: Person(u.spent(), "one picture, nothing left", "discount"),
-    lambda u: Person(u.spent(balance=0.0), "a balance of 0.0", "discount"),
-    lambda u: Person(u.new(), "registered lately", "daily-bonus"),
-    lambda u: Person(u.new(), "registered lately", "daily-bonus"),
-    lambda u: Person(u.spent(), "has blocked the bot", "discount", "blocked"),
-    lambda u: Person(u.new(), "has deleted the account", "daily-bonus", "deactivated"),
-    lambda u: Person(u.spent(first_generation_at=u.ago(1, 23)), "one picture, but lately"),
-    lambda u: Person(u.spent(discount_offered=True), "was offered the discount"),
-    lambda u: Person(
+STORIES: tuple[Callable[[_User], DemoUser], ...] = (
+    lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
+    lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
+    lambda u: DemoUser(u.spent(balance=0.0), "a balance of 0.0", "discount"),
+    lambda u: DemoUser(u.new(), "registered lately", "daily-bonus"),
+    lambda u: DemoUser(u.new(), "registered lately", "daily-bonus"),
+    lambda u: DemoUser(u.spent(), "has blocked the bot", "discount", "blocked"),
+    lambda u: DemoUser(u.new(), "has deleted the account", "daily-bonus", "deactivated"),
+    lambda u: DemoUser(u.spent(first_generation_at=u.ago(1, 23)), "one picture, but lately"),
+    lambda u: DemoUser(u.spent(discount_offered=True), "was offered the discount"),
+    lambda u: DemoUser(
         u.spent(**_held("sent", FAR, u.ago(48, 90))), "was offered, the flag was reset"
     ),
-    lambda u: Person(
+    lambda u: DemoUser(
         u.spent(**_held("unreachable", u.now + timedelta(days=20), u.ago(200, 240))),
         "blocked the bot ten days ago",
     ),
-    lambda u: Person(u.spent(**_held("unknown", FAR, u.ago(48, 90))), "outcome unknown"),
-    lambda u: Person(u.spent(ozh_notify={"muted": True}), "is muted"),
-    lambda u: Person(u.spent(telegram_id="@nobody"), "has no usable chat id"),
-    lambda u: Person(u.new(daily_bonus_claimed_today=True), "has claimed the bonus today"),
-    lambda u: Person(u.document(), "an old hand with a balance"),
+    lambda u: DemoUser(u.spent(**_held("unknown", FAR, u.ago(48, 90))), "outcome unknown"),
+    lambda u: DemoUser(u.spent(ozh_notify={"muted": True}), "is muted"),
+    lambda u: DemoUser(u.spent(telegram_id="@nobody"), "has no usable chat id"),
+    lambda u: DemoUser(u.new(daily_bonus_claimed_today=True), "has claimed the bonus today"),
+    lambda u: DemoUser(u.document(), "an old hand with a balance"),
 )
