@@ -11,7 +11,7 @@ from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectI
 from bson.datetime_ms import DatetimeMS
 from hypothesis import strategies as st
 
-from tests.people import ago, bonus_user, discount_user
+from tests.helpers.users import ago, bonus_user, discount_user
 
 Document = dict[str, Any]
 

@@ -12,7 +12,7 @@ from datetime import time as dt_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.people import bonus_user
+from tests.helpers.users import bonus_user
 from tests.torture.checker import judge
 from tests.torture.clocks import faked
 from tests.torture.ground import Ended, Ground, kill

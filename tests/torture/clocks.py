@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.people import discount_user
+from tests.helpers.users import discount_user
 from tests.torture.checker import judge
 from tests.torture.endings import settle
 from tests.torture.ground import Ground, kill

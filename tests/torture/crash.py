@@ -6,7 +6,7 @@ import json
 import signal
 import time
 
-from tests.people import bonus_user, discount_user, user
+from tests.helpers.users import bonus_user, discount_user, user
 from tests.torture.checker import judge
 from tests.torture.endings import settle
 from tests.torture.ground import Ended, Ground, kill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.people import ago, discount_user
+from tests.helpers.users import ago, discount_user
 from tests.torture.checker import judge
 from tests.torture.ground import TEXTS, Ground
 from tests.torture.report import Report

@@ -6,7 +6,7 @@ import json
 import signal
 import time
 
-from tests.people import discount_user
+from tests.helpers.users import discount_user
 from tests.torture.checker import judge
 from tests.torture.ground import WRAPPER, Ground
 from tests.torture.report import Report

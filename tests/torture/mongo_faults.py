@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from tests.people import discount_user
+from tests.helpers.users import discount_user
 from tests.torture.checker import judge
 from tests.torture.endings import settle
 from tests.torture.ground import Ended, Ground, Running

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ozh_notify.sandbox.mongo import free_port, stop
-from tests.people import discount_user
+from tests.helpers.users import discount_user
 from tests.torture.endings import settle
 from tests.torture.ground import Ground
 from tests.torture.mongo_faults import look

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.people import bonus_user, discount_user
+from tests.helpers.users import bonus_user, discount_user
 from tests.torture.checker import judge
 from tests.torture.ground import Ground, Users
 from tests.torture.report import Report

@@ -1,0 +1,145 @@
+"""What people and machines rely on: the names here, in the code and in the README are the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ozh_notify import errors
+from ozh_notify.campaigns import registry
+from ozh_notify.cli import app, run
+from ozh_notify.errors import Exit, OzhError
+from ozh_notify.operator.explain import DELIVERY_FIELDS
+from ozh_notify.passes.result import Result
+from ozh_notify.users.delivery_state import State
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.S | re.M))
+NAMED = {word for text in QUOTED for word in re.split(r"[\s,/\[\]()=]+", text)}
+"""Every word that the README has in backticks, outside blocks of code."""
+
+EXIT_CODES = {
+    **{"OK": 0, "USAGE": 2, "UNAVAILABLE": 69, "BUG": 70, "INCOMPLETE": 75, "REFUSED": 77},
+    "CONFIG": 78,
+}
+STATES = ["sending", "sent", "retry", "unreachable", "rejected", "unknown"]
+STATE_FIELDS = ["state", "hold_until", "claim", "run", "at", "attempts", "message_id", "error"]
+STATUSES = {"ok", "outside_hours", "incomplete", "refused", "error"}
+RESULT = [
+    *("campaign", "run_id", "version", "bot", "status", "dry_run", "started_at", "finished_at"),
+    *("duration_seconds", "rate", "flood_wait_seconds", "eligible", "claimed", "sent"),
+    *("unreachable", "rejected", "retry", "unknown", "swept", "invalid", "skipped", "remaining"),
+    *("held", "error"),
+]
+GLOBAL = {"--version", "--env-file", "--verbose", "-v", "--quiet", "-q"}
+PASS = {
+    *("--dry-run", "-n", "--at", "--limit", "--user", "--again", "--test-to", "--rate"),
+    *("--max-recipients", "--shard", "--json", "--any-time"),
+}
+COMMANDS: dict[str, set[str]] = {
+    "discount": PASS,
+    "daily-bonus": PASS,
+    "check": {"--json"},
+    "status": {"--json"},
+    "indexes": {"--create"},
+    "explain": {"--json"},
+    "reconcile": {"--resend", "--mark-sent", "--state", "--run", "--user", "--yes", "--json"},
+    "mute": set(),
+    "unmute": set(),
+    "demo": {"--serve"},
+}
+"""Each command with the options the contract names; of a pass there are no others."""
+HELP = {"--help", "-h"}
+SHELL = {"--install-completion", "--show-completion"}
+"""Every program built with Typer has these."""
+
+
+def unnamed(names: set[str]) -> list[str]:
+    """Those the README does not have in backticks."""
+    return sorted(names - NAMED)
+
+
+def options(command: Any) -> set[str]:
+    """All spellings of a command's options."""
+    found = (p for p in command.params if p.param_type_name == "option")
+    return {name for p in found for name in (*p.opts, *p.secondary_opts)} - HELP - SHELL
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, Any]:
+    """The command line as it is built: each command by name, and the program itself as ``""``."""
+    assert run(["--version"]) == 0
+    program: Any = typer.main.get_command(app)
+    return {"": program, **program.commands}
+
+
+def test_exit_codes_are_those_of_the_contract() -> None:
+    """Schedulers and alerts decide by them; each has a row in the README."""
+    assert {code.name: code.value for code in Exit} == EXIT_CODES
+    rows = set(re.findall(r"^\|\s*`?(\d+)`?\s*\|", README, re.MULTILINE))
+    assert sorted(code for code in Exit if str(code.value) not in rows) == []
+
+
+def test_states_and_their_fields_are_those_of_the_contract() -> None:
+    """Bots and backends read them in the user document."""
+    assert [state.value for state in State] == STATES
+    assert list(DELIVERY_FIELDS) == STATE_FIELDS
+    assert unnamed({*STATES, *STATE_FIELDS, "ozh_notify.muted"}) == []
+
+
+def test_the_results_keys_are_those_of_the_contract() -> None:
+    """In this order; what is not told of every pass comes after them."""
+    names = [field.name for field in fields(Result)]
+    assert names == [*RESULT, "preview", "exit_code", "no_users"]
+    assert unnamed({*RESULT, "preview"}) == []
+
+
+def test_a_result_has_one_of_five_statuses() -> None:
+    """Each error that ends a pass has its own, or is an `error`."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    of_errors = {kind.status for kind in kinds if issubclass(kind, OzhError)}
+    assert of_errors | {"ok", "outside_hours"} == STATUSES
+    assert unnamed(STATUSES) == []
+
+
+def test_commands_are_those_of_the_contract(commands: dict[str, Any]) -> None:
+    """One for each campaign, and the operator's; the README names them all."""
+    assert set(commands) == {"", *COMMANDS}
+    assert set(registry()) <= set(COMMANDS)
+    shown = {" ".join(text.split()[:2]) for text in QUOTED}
+    assert {name for name in COMMANDS if f"ozh-notify {name}" not in shown} == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_those_of_the_contract_and_documented(
+    name: str, commands: dict[str, Any]
+) -> None:
+    """Whatever the command understands, the README has in backticks."""
+    known = options(commands[name])
+    assert COMMANDS[name] - known == set(), "the contract has an option that the command has not"
+    assert unnamed(known) == [], "the README does not name an option"
+    if COMMANDS[name] is PASS:
+        assert known == PASS
+
+
+def test_global_options_are_those_of_the_contract(commands: dict[str, Any]) -> None:
+    """They stand before the command."""
+    assert options(commands[""]) == GLOBAL
+    assert unnamed(GLOBAL) == []
+
+
+def test_the_readme_names_no_option_that_does_not_exist(commands: dict[str, Any]) -> None:
+    """Nobody tries in vain what a page promises."""
+    known = {option for command in commands.values() for option in options(command)}
+    promised = {
+        option
+        for text in QUOTED
+        if text.startswith(("ozh-notify ", "-"))
+        for option in re.findall(r"(?<![\w-])--?[a-z][\w-]*", text)
+    }
+    assert promised - known - HELP - SHELL == set()

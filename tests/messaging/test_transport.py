@@ -1,0 +1,494 @@
+"""Over real sockets: had a request left, which way did it go, and what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+from telegram.error import BadRequest, Forbidden, TelegramError
+
+from ozh_notify.config.settings import load
+from ozh_notify.messaging.message import Message
+from ozh_notify.messaging.sender import TelegramSender
+from ozh_notify.messaging.transport import (
+    AiohttpRequest,
+    NoResponse,
+    RequestNotSent,
+    TooManyRequests,
+)
+from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.mongo import free_port
+from ozh_notify.users.delivery_state import FailureCause, State
+from tests.conftest import PASSWORD, TOKEN, Ozh
+from tests.helpers.users import discount_user
+
+Users = Collection[dict[str, Any]]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HELLO = Message("hello", None)
+
+
+@asynccontextmanager
+async def listening(handler: Handler) -> AsyncIterator[int]:
+    """A TCP server on 127.0.0.1; its port."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def request_of(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """One HTTP request: its first line and body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = 0
+    for line in head.decode().splitlines():
+        name, _, value = line.partition(":")
+        length = int(value) if name.lower() == "content-length" else length
+    return head.decode().splitlines()[0], await reader.readexactly(length)
+
+
+def http(status: int, body: object) -> bytes:
+    """An HTTP response; JSON, but for bytes."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + content
+
+
+def answering(response: bytes) -> AbstractAsyncContextManager[int]:
+    """A server that gives every request the same bytes and hangs up."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(response)
+        await writer.drain()
+
+    return listening(handle)
+
+
+@asynccontextmanager
+async def opened(proxy: str | None = None, connections: int = 4) -> AsyncIterator[AiohttpRequest]:
+    """The transport, ready."""
+    request = AiohttpRequest(connections, proxy)
+    try:
+        await request.initialize()
+        yield request
+    finally:
+        await request.shutdown()
+
+
+async def post(request: AiohttpRequest, url: str) -> Any:
+    """One request, as python-telegram-bot makes it; only the token in it is made up."""
+    return await request.post(f"{url}/bot{TOKEN}/sendMessage")
+
+
+async def failure(url: str, proxy: str | None = None) -> TelegramError:
+    """The error a request ends with; never one that names the address, which holds the token."""
+    async with opened(proxy) as request:
+        with pytest.raises(TelegramError) as caught:
+            await post(request, url)
+    for secret in (TOKEN.partition(":")[2], PASSWORD):
+        assert secret not in f"{caught.value!r} {caught.value}"
+        assert secret not in repr(caught.value.__cause__)
+    return caught.value
+
+
+# --- never left, or no answer ---
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "https://127.0.0.1:1", "http://nowhere.invalid"]
+)
+async def test_what_could_not_connect_never_left(url: str) -> None:
+    """Refused, or no such name: surely not delivered."""
+    assert type(await failure(url)) is RequestNotSent
+
+
+async def test_what_is_no_tls_never_left() -> None:
+    """A handshake that fails comes before the request."""
+    async with listening(lambda reader, writer: writer.drain()) as port:
+        assert type(await failure(f"https://127.0.0.1:{port}")) is RequestNotSent
+
+
+async def test_what_waits_for_a_connection_too_long_never_left() -> None:
+    """A server that does not accept, one that never ends its handshake, and a full pool."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def pool(url: str) -> None:
+        async with opened(connections=1) as request:
+            first = asyncio.create_task(post(request, url))
+            await asyncio.sleep(0.1)
+            with pytest.raises(RequestNotSent):
+                await post(request, url)
+            first.cancel()
+            await asyncio.wait({first})
+
+    with closing(socket.socket()) as deaf, closing(socket.socket()) as waiting:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        waiting.setblocking(False)
+        waiting.connect_ex(deaf.getsockname())  # the only place in its queue
+        async with listening(silent) as port:
+            ends = await asyncio.gather(
+                failure(f"http://127.0.0.1:{deaf.getsockname()[1]}"),
+                failure(f"https://127.0.0.1:{port}"),
+                pool(f"http://127.0.0.1:{port}"),
+            )
+    assert [type(end) for end in ends[:2]] == [RequestNotSent, RequestNotSent]
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection by a TCP reset."""
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
+
+
+async def test_what_was_cut_off_may_have_been_delivered() -> None:
+    """Closed or reset after the request left, before or within the answer."""
+
+    async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+
+    async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        reset(writer)
+
+    half = http(200, {"ok": True, "result": True})[:-5]
+    for server in (listening(closes), listening(resets), answering(half)):
+        async with server as port:
+            assert type(await failure(f"http://127.0.0.1:{port}")) is NoResponse
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        http(500, {"ok": False, "error_code": 500, "description": "Internal Server Error"}),
+        http(502, b"<html>Bad Gateway</html>"),
+        http(403, b"<html>Forbidden by the firewall</html>"),
+        http(404, b"[]"),
+        http(400, {"description": "no ok"}),
+        http(302, b""),
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"",
+    ],
+    ids=["500", "502", "403 of a firewall", "list", "no ok", "redirect", "no HTTP", "nothing"],
+)
+async def test_a_reply_without_sense_is_no_answer(response: bytes) -> None:
+    """Only Telegram's own refusal says that a message was not delivered."""
+    async with answering(response) as port:
+        assert type(await failure(f"http://127.0.0.1:{port}")) is NoResponse
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        (400, "Bad Request: chat not found", BadRequest),
+        (403, "Forbidden: bot was blocked by the user", Forbidden),
+    ],
+)
+async def test_telegrams_own_refusal_is_passed_on(status: int, text: str, kind: type) -> None:
+    """The library turns it into its own classes."""
+    body = {"ok": False, "error_code": status, "description": text}
+    async with answering(http(status, body)) as port:
+        assert type(await failure(f"http://127.0.0.1:{port}")) is kind
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seconds"),
+    [
+        ({"retry_after": 7}, 7),
+        ({"retry_after": 0.5}, 0.5),
+        (None, 5),
+        ({}, 5),
+        ({"retry_after": -1}, 5),
+        ({"retry_after": "soon"}, 5),
+        ([], 5),
+    ],
+)
+async def test_a_429_says_how_long_to_wait(parameters: object, seconds: float) -> None:
+    """Also one without the parameter: then it is a default."""
+    body = {"ok": False, "error_code": 429, "description": "Too Many Requests"}
+    if parameters is not None:
+        body["parameters"] = parameters
+    async with answering(http(429, body)) as port:
+        error = await failure(f"http://127.0.0.1:{port}")
+    assert isinstance(error, TooManyRequests)
+    assert error.seconds == seconds
+
+
+# --- the way there ---
+
+
+class Proxy:
+    """A tiny HTTP proxy: forwards plain requests, tunnels none, remembers all."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.seen: list[str] = []
+        self._status = status
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        line, *headers = head.decode().split("\r\n")
+        self.seen.append(line)
+        if line.startswith("CONNECT"):
+            writer.write(http(self._status, b""))
+            return
+        length = next((int(h[15:]) for h in headers if h.lower().startswith("content-length")), 0)
+        body = await reader.readexactly(length)
+        method, url, version = line.split()
+        host, _, path = url.removeprefix("http://").partition("/")
+        to_reader, to_writer = await asyncio.open_connection(*host.split(":"))
+        kept = [h for h in headers if h and not h.lower().startswith(("connection", "proxy-"))]
+        lines = [f"{method} /{path} {version}", *kept, "Connection: close", "", ""]
+        to_writer.write("\r\n".join(lines).encode() + body)
+        writer.write(await to_reader.read())
+        to_writer.close()
+
+
+async def run(ozh: Ozh, *arguments: str, **extra: Any) -> Any:
+    """The installed command, while this loop serves it."""
+    return await asyncio.to_thread(ozh, *arguments, **extra)
+
+
+async def test_an_http_proxy_is_used(ozh: Ozh, bot_api: Server, tmp_path: Path) -> None:
+    """`OZH_TELEGRAM_PROXY` wins over `HTTPS_PROXY` and needs no `NO_PROXY`."""
+    proxy = Proxy()
+    async with listening(proxy) as port:
+        mine = f"http://user:{PASSWORD}@127.0.0.1:{port}"
+        env = {"OZH_TELEGRAM_PROXY": mine, "HTTP_PROXY": "http://127.0.0.1:1"}
+        result = await run(ozh, "discount", "--test-to", "5", **env)
+        assert result.code == 0, result.err
+        secret = tmp_path / "proxy"
+        secret.write_text(mine)
+        env = {"OZH_TELEGRAM_PROXY_FILE": str(secret)}
+        assert (await run(ozh, "discount", "--test-to", "6", **env)).code == 0
+    assert [line.split()[1].rpartition("/")[2] for line in proxy.seen] == [
+        *("getMe", "sendMessage") * 2
+    ]
+    assert [message.chat_id for message in bot_api.control.messages()] == [5, 6]
+
+
+async def test_the_environments_proxy_is_used_unless_no_proxy_says_otherwise(
+    ozh: Ozh, bot_api: Server
+) -> None:
+    """As every other program of the machine does."""
+    proxy = Proxy()
+    async with listening(proxy) as port:
+        env = {"HTTP_PROXY": f"http://user:{PASSWORD}@127.0.0.1:{port}"}
+        assert (await run(ozh, "discount", "--test-to", "5", **env)).code == 0
+        assert len(proxy.seen) == 2
+        env["NO_PROXY"] = "example.org,127.0.0.1"
+        assert (await run(ozh, "discount", "--test-to", "6", **env)).code == 0
+        assert len(proxy.seen) == 2
+    assert len(bot_api.control.messages()) == 2
+
+
+@pytest.mark.parametrize("status", [407, 502])
+async def test_what_a_proxy_refuses_never_left(status: int) -> None:
+    """A tunnel that is not opened has carried nothing."""
+    proxy = Proxy(status)
+    async with listening(proxy) as port:
+        address = f"http://user:{PASSWORD}@127.0.0.1:{port}"
+        error = await failure("https://api.telegram.invalid", address)
+        assert type(error) is RequestNotSent
+        assert proxy.seen[0].startswith("CONNECT api.telegram.invalid:443")
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("target", ["http://127.0.0.1:2", "https://127.0.0.1:2"])
+async def test_what_did_not_reach_its_proxy_never_left(scheme: str, target: str) -> None:
+    """A proxy that is down is not the users' fault."""
+    proxy = f"{scheme}://user:{PASSWORD}@127.0.0.1:{free_port()}"
+    assert type(await failure(target, proxy)) is RequestNotSent
+
+
+class Socks:
+    """A tiny SOCKS5 server (RFC 1928, 1929); refuses a wrong password, or all with ``reply``."""
+
+    def __init__(self, reply: int = 0, password: str = PASSWORD) -> None:
+        self.seen: list[str] = []
+        self._reply, self._password = reply, password
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly((await reader.readexactly(2))[1])
+        writer.write(b"\x05\x02")
+        await reader.readexactly((await reader.readexactly(2))[1])
+        password = await reader.readexactly((await reader.readexactly(1))[0])
+        writer.write(b"\x01" + bytes([password.decode() != self._password]))
+        kind = (await reader.readexactly(4))[3]
+        size = 4 if kind == 1 else (await reader.readexactly(1))[0]
+        address = await reader.readexactly(size)
+        host = socket.inet_ntoa(address) if kind == 1 else address.decode()
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        self.seen.append(host)
+        writer.write(b"\x05" + bytes([self._reply]) + b"\x00\x01" + bytes(6))
+        if not self._reply:
+            to_reader, to_writer = await asyncio.open_connection(host, port)
+            await asyncio.gather(pump(reader, to_writer), pump(to_reader, writer))
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Everything from one side to the other."""
+    while piece := await reader.read(65536):
+        writer.write(piece)
+    writer.close()
+
+
+async def test_a_socks_proxy_is_used_and_resolves_the_name(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """With the extra `socks`; no name of Telegram's is looked up on this machine."""
+    users.insert_one(discount_user())
+    socks = Socks()
+    async with listening(socks) as port:
+        result = await run(
+            ozh,
+            "discount",
+            "--json",
+            OZH_TELEGRAM_PROXY=f"socks5://user:{PASSWORD}@127.0.0.1:{port}",
+            OZH_TELEGRAM_API_URL=bot_api.url.replace("127.0.0.1", "localhost"),
+        )
+    assert result.json()["sent"] == 1, result.err
+    assert set(socks.seen) == {"localhost"}
+
+
+@pytest.mark.parametrize("reply", [1, 4, 5])
+async def test_what_a_socks_proxy_refuses_never_left(reply: int) -> None:
+    """General failure, host unreachable, connection refused (RFC 1928)."""
+    async with listening(Socks(reply)) as port:
+        proxy = f"socks5://user:{PASSWORD}@127.0.0.1:{port}"
+        assert type(await failure("http://api.telegram.invalid", proxy)) is RequestNotSent
+
+
+async def test_a_socks_proxys_wrong_password_never_left() -> None:
+    """And is not shown."""
+    async with listening(Socks(password="another")) as port:
+        proxy = f"socks5://user:{PASSWORD}@127.0.0.1:{port}"
+        assert type(await failure("http://api.telegram.invalid", proxy)) is RequestNotSent
+
+
+def test_without_the_extra_a_socks_proxy_is_a_configuration_error(ozh: Ozh, tmp_path: Path) -> None:
+    """It says what to install. A module that fails to import stands for one that is not there."""
+    (tmp_path / "aiohttp_socks.py").write_text("raise ImportError('not installed')\n")
+    result = ozh(
+        "discount",
+        "--json",
+        PYTHONPATH=str(tmp_path),
+        OZH_TELEGRAM_PROXY=f"socks5://user:{PASSWORD}@127.0.0.1:1",
+    )
+    assert result.code == 78, result.err
+    assert "pip install 'ozh-notify[socks]'" in result.json()["error"]
+
+
+# --- the sender, over it ---
+
+
+@asynccontextmanager
+async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[TelegramSender]:
+    """The main bot at an address."""
+    file = tmp_path / "empty.env"
+    file.touch()
+    needed = {"MONGO_URI": "mongodb://h/db", "TELEGRAM_BOT_TOKEN": TOKEN}
+    settings, _ = load(file, {**needed, "OZH_TELEGRAM_API_URL": url, **variables})
+    bot = TelegramSender(settings)
+    try:
+        await bot.open()
+        yield bot
+    finally:
+        await bot.close()
+
+
+@pytest.mark.parametrize(
+    ("rule", "state", "blame"),
+    [
+        ({"do": "blocked"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "deactivated"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "cannot_initiate"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "not_found"}, State.UNREACHABLE, FailureCause.CHAT),
+        ({"do": "migrated"}, State.UNREACHABLE, FailureCause.CHAT),
+        ({"do": "unauthorized"}, State.RETRY, FailureCause.TOKEN),
+        ({"do": "flood"}, State.RETRY, FailureCause.FLOOD),
+        ({"do": "flood_bare"}, State.RETRY, FailureCause.FLOOD),
+        ({"do": "error", "code": 500}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "html_error"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "garbage"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "no_result"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "bad_result"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "cut_before"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "cut_after"}, State.UNKNOWN, FailureCause.SERVICE),
+        ({"do": "cut_after", "reset": True}, State.UNKNOWN, FailureCause.SERVICE),
+        (
+            {"do": "error", "code": 400, "description": "Bad Request: message is too long"},
+            *(State.REJECTED, FailureCause.CONTENT),
+        ),
+        (
+            {"do": "error", "code": 400, "description": "Bad Request: something new"},
+            *(State.REJECTED, FailureCause.CHAT),
+        ),
+    ],
+    ids=lambda value: str(value.get("description", value["do"])) if isinstance(value, dict) else "",
+)
+async def test_every_ending_of_a_send_is_an_outcome(
+    rule: dict[str, Any], state: State, blame: FailureCause, bot_api: Server, tmp_path: Path
+) -> None:
+    """Expected endings are values; only what surely was not delivered may be sent again."""
+    bot_api.control.rules([rule])
+    async with sender(tmp_path, bot_api.url) as bot:
+        outcome = await bot.send(5, HELLO)
+    assert (outcome.state, outcome.cause) == (state, blame)
+    assert outcome.error
+    assert outcome.message_id is None
+
+
+async def test_a_delivered_message_is_known_by_its_id(bot_api: Server, tmp_path: Path) -> None:
+    """Each send's own, also of two at a time."""
+    async with sender(tmp_path, bot_api.url) as bot:
+        outcomes = await asyncio.gather(*(bot.send(chat, HELLO) for chat in range(1, 20)))
+    ids = {message.chat_id: message.message_id for message in bot_api.control.messages()}
+    assert [outcome.message_id for outcome in outcomes] == [ids[chat] for chat in range(1, 20)]
+
+
+async def test_a_self_hosted_server_may_have_a_path(bot_api: Server, tmp_path: Path) -> None:
+    """As behind a reverse proxy, here one that serves it below /telegram/api."""
+    paths = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line, _ = await request_of(reader)
+        paths.append(line.split()[1].replace(TOKEN, "TOKEN"))
+        me = {"id": 987654321, "is_bot": True, "first_name": "x", "username": "x_bot"}
+        result = me if paths[-1].endswith("getMe") else {"message_id": 8}
+        writer.write(http(200, {"ok": True, "result": result}))
+        await writer.drain()
+
+    async with listening(handle) as port:
+        url = f"http://127.0.0.1:{port}/telegram/api/"
+        async with sender(tmp_path, url) as bot:
+            assert (await bot.send(5, HELLO)).message_id == 8
+    assert paths == ["/telegram/api/botTOKEN/getMe", "/telegram/api/botTOKEN/sendMessage"]
+
+
+@pytest.mark.parametrize(("value", "paid"), [("True", True), ("False", False)])
+async def test_paid_broadcast_is_asked_for_only_where_it_is_set(
+    value: str, paid: bool, bot_api: Server, tmp_path: Path
+) -> None:
+    """Nobody's Stars are spent unasked."""
+    async with sender(tmp_path, bot_api.url, OZH_PAID_BROADCAST=value) as bot:
+        await bot.send(5, HELLO)
+    assert [m.allow_paid_broadcast for m in bot_api.control.messages()] == [paid]

@@ -1,0 +1,193 @@
+"""``ozh-notify status``: what happened lately, and what is due; from the data alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from ozh_notify.sandbox.botapi.client import Server
+from tests.conftest import Finished, Ozh
+from tests.helpers.users import (
+    ago,
+    bonus_user,
+    discount_user,
+    now,
+    user,
+)
+
+Users = Collection[dict[str, Any]]
+FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+IN_DAYS = now() + timedelta(days=9)
+
+
+def held(state: str, **fields: Any) -> dict[str, Any]:
+    """A user of the discount with a delivery as a pass leaves it."""
+    kept: dict[str, Any] = {"state": state, "run": "run-1", "at": ago(hours=2), "attempts": 1}
+    if state in ("sending", "unknown"):
+        kept["claim"] = "run-1-1"
+    if state != "retry":
+        kept["hold_until"] = FAR
+    return discount_user(ozh_notify={"discount": {**kept, **fields}})
+
+
+def campaign(result: Finished, name: str = "discount") -> dict[str, Any]:
+    """What is told of one campaign."""
+    [found] = [one for one in result.json()["campaigns"] if one["campaign"] == name]
+    return dict(found)
+
+
+def test_users_are_counted_by_state_with_how_many_are_held(ozh: Ozh, users: Users) -> None:
+    """In the order of a delivery's life; and who is due, lapsed and in doubt longest."""
+    oldest = held("unknown", at=ago(days=3), run="run-0")
+    users.insert_many(
+        [
+            *(held("sent") for _ in range(4)),
+            *(held("unknown") for _ in range(2)),
+            oldest,
+            held("retry"),
+            held("unreachable", hold_until=IN_DAYS),
+            held("unreachable", hold_until=ago(hours=1)),
+            held("rejected", hold_until=IN_DAYS),
+            held("sending", hold_until=now() + timedelta(minutes=5)),
+            held("sending", hold_until=ago(minutes=5)),
+            *(discount_user() for _ in range(5)),
+            *(user() for _ in range(3)),
+        ]
+    )
+    shown = campaign(ozh("status", "discount", "--json"))
+    assert list(shown["states"].items()) == [
+        *(("sending", 2), ("sent", 4), ("retry", 1), ("unreachable", 2), ("rejected", 1)),
+        ("unknown", 3),
+    ]
+    assert shown["held"] == {
+        **{"sending": 2, "sent": 4, "retry": 0, "unreachable": 1, "rejected": 1, "unknown": 3}
+    }
+    # Five who were never messaged, one in `retry`, one whose hold is over.
+    assert (shown["due"], shown["lapsed"], shown["closed"]) == (7, 1, None)
+    doubt = shown["oldest_unknown"]
+    assert (doubt["user"], doubt["chat_id"]) == (str(oldest["_id"]), oldest["telegram_id"])
+    assert doubt["run"] == "run-0"
+    assert datetime.fromisoformat(doubt["at"]) == oldest["ozh_notify"]["discount"]["at"]
+    table = ozh("status", "discount").out
+    for words in ("due now", "lapsed", "(1 on hold)", "see: ozh-notify reconcile"):
+        assert words in table
+    assert f"oldest unknown: chat {oldest['telegram_id']}, since 20" in table
+
+
+def test_what_is_due_is_what_the_next_pass_finds(ozh: Ozh, users: Users, bot_api: Server) -> None:
+    """And what a pass did is seen: its run, when, and how many by state."""
+    users.insert_many([discount_user() for _ in range(6)] + [bonus_user() for _ in range(4)])
+    before = ozh("status", "--json")
+    assert [one["campaign"] for one in before.json()["campaigns"]] == ["discount", "daily-bonus"]
+    assert (campaign(before)["due"], campaign(before, "daily-bonus")["due"]) == (6, 4)
+    assert campaign(before)["runs"] == []
+    bot_api.control.rules([{"do": "blocked", "skip": 4, "times": 1}])
+    passed = ozh("discount", "--json").json()
+    assert (passed["sent"], passed["unreachable"]) == (5, 1)
+    after = campaign(ozh("status", "--json"))
+    assert (after["due"], after["states"]) == (0, {"sent": 5, "unreachable": 1})
+    [run] = after["runs"]
+    assert (run["id"], run["states"]) == (passed["run_id"], {"sent": 5, "unreachable": 1})
+    first, last = (datetime.fromisoformat(run[key]) for key in ("first", "last"))
+    started, finished = (
+        datetime.fromisoformat(passed[key]) for key in ("started_at", "finished_at")
+    )
+    assert started - timedelta(seconds=1) <= first <= last <= finished + timedelta(seconds=1)
+
+
+def test_the_last_ten_runs_are_listed_the_latest_first(ozh: Ozh, users: Users) -> None:
+    """By when they last wrote; each with its users by state."""
+    users.insert_many(
+        [held("sent", run=f"run-{n:02}", at=ago(hours=20 - n)) for n in range(12)]
+        + [held("unreachable", run="run-11", at=ago(hours=12))]
+    )
+    shown = campaign(ozh("status", "discount", "--json"))
+    assert [run["id"] for run in shown["runs"]] == [f"run-{n:02}" for n in range(11, 1, -1)]
+    latest = shown["runs"][0]
+    assert latest["states"] == {"sent": 1, "unreachable": 1}
+    assert latest["first"] < latest["last"]
+    table = ozh("status", "discount").out
+    assert "1 sent, 1 unreachable" in table
+    assert table.index("run-11") < table.index("run-02")
+    assert "run-01" not in table
+
+
+def test_an_empty_collection_and_closed_hours_are_no_error(ozh: Ozh) -> None:
+    """The morning after nothing; why a pass would message nobody stands beside what is due."""
+    shown = ozh("status", "--json", OZH_QUIET_HOURS="00:00-23:59", OZH_TIMEZONE="Asia/Tokyo")
+    assert shown.code == 0, shown.err
+    for one in shown.json()["campaigns"]:
+        assert (one["due"], one["states"], one["runs"]) == (0, {}, [])
+        assert one["oldest_unknown"] is None
+    noon = campaign(shown)["closed"]
+    assert noon is None or "in the quiet hours" in noon
+    assert "due now" in ozh("status").out
+
+
+def test_odd_states_are_counted_and_stop_nothing(ozh: Ozh, users: Users) -> None:
+    """Whatever a backend wrote there."""
+    users.insert_many(
+        [
+            held("sent"),
+            held("paused", run=5, at="yesterday"),
+            held("unknown", claim={"$gt": ""}, run=["x"], at=None),
+            user(ozh_notify="mine"),
+            user(ozh_notify={"discount": None}),
+        ]
+    )
+    result = ozh("status", "discount", "--json")
+    assert result.code == 0, result.err
+    assert campaign(result)["states"] == {"sent": 1, "unknown": 1, "paused": 1}
+    assert campaign(result)["oldest_unknown"]["at"] is None
+    table = ozh("status", "discount")
+    assert table.code == 0, table.err
+    assert "oldest unknown: chat" in table.out
+
+
+def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: Server) -> None:
+    """Each user with state, time and Telegram's id of the message; of that run alone."""
+    users.insert_many([discount_user() for _ in range(3)])
+    bot_api.control.rules([{"do": "blocked", "skip": 1, "times": 1}])
+    run = ozh("discount", "--json").json()["run_id"]
+    users.insert_many([discount_user(), held("sent")])
+    assert ozh("discount").code == 0
+    shown = ozh("status", "discount", "--run", run, "--json").json()
+    assert (shown["campaign"], shown["run"]) == ("discount", run)
+    got = {one["chat_id"]: one for one in shown["deliveries"]}
+    assert sorted(one["state"] for one in got.values()) == ["sent", "sent", "unreachable"]
+    for message in bot_api.control.messages():
+        if message.chat_id in got:
+            assert got[message.chat_id]["message_id"] == message.message_id
+    users.insert_one(user(ozh_notify={"discount": [{"state": "sent", "run": run}]}))
+    table = ozh("status", "discount", "--run", run).out
+    assert f"discount, run {run}: 3 users" in table
+    assert all(re.search(rf"^│ {chat} +│", table, re.MULTILINE) for chat in got)
+    assert ozh("status", "discount", "--run", "x").out == "discount, run x: 0 users\n"
+    wrong = ozh("status", "--run", run)
+    assert wrong.code == 2
+    assert "CAMPAIGN" in wrong.err
+
+
+def test_it_says_what_is_wrong_with_the_command_line(ozh: Ozh) -> None:
+    """With the nearest name, before any settings are read."""
+    wrong = ozh("status", "discuont", MONGO_URI=None, COLUMNS="200")
+    assert wrong.code == 2
+    assert "did you mean discount?" in wrong.err
+    usage = " ".join(ozh("status", "--help", COLUMNS="120").out.split())
+    assert "[CAMPAIGN]" in usage
+    assert "[[CAMPAIGN]]" not in usage
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_moments_at_the_ends_of_the_calendar_are_shown(zone: str, ozh: Ozh, users: Users) -> None:
+    """Some backends write the year 1 for "never"."""
+    first = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
+    last = datetime.fromisoformat("9999-12-31T23:59:59+00:00")
+    users.insert_many([held("unknown", at=first), held("unknown", run="run-2", at=last)])
+    result = ozh("status", "discount", OZH_TIMEZONE=zone)
+    assert result.code == 0, result.err
+    assert "run-2" in result.out

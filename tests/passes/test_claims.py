@@ -1,0 +1,371 @@
+"""Claims: who is taken, who is never taken twice, and what becomes of a dead pass's claims."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ozh_notify.sandbox.botapi.client import Server
+from tests.conftest import Ozh
+from tests.helpers.passes import (
+    FAR,
+    MovableClock,
+    Users,
+    chats,
+    check_states,
+    deliveries,
+    ended,
+    states,
+    wait_until,
+)
+from tests.helpers.users import (
+    ago,
+    bonus_user,
+    discount_user,
+    now,
+)
+
+LEASE = timedelta(seconds=120 + 20, minutes=10)
+"""Flood budget, send limit and ten minutes, all as they are by default."""
+
+
+def claimed(**fields: Any) -> dict[str, Any]:
+    """A delivery as a pass leaves it that was killed."""
+    at = ago(minutes=20)
+    delivery = {"state": "sending", "hold_until": at + LEASE, "claim": "run-1-1", "run": "run-1"}
+    return {**delivery, "at": at, "attempts": 1, **fields}
+
+
+def people(count: int, **fields: Any) -> list[dict[str, Any]]:
+    """Users of the discount, newest first."""
+    first = [ago(hours=30, minutes=n) for n in range(count)]
+    return [discount_user(first_generation_at=moment, **fields) for moment in first]
+
+
+# --- the sweep ---
+
+
+def test_a_lapsed_claim_is_swept_to_unknown_and_not_sent(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """It keeps claim, run and attempts; a claim that still holds is left alone; neither is sent."""
+    lapsed = discount_user(ozh_notify={"discount": claimed()})
+    alive = claimed(at=ago(minutes=1), hold_until=now() + timedelta(minutes=5))
+    holding = discount_user(ozh_notify={"discount": alive})
+    users.insert_many([lapsed, holding, discount_user()])
+    began = now()
+    result = ozh("discount", "--json")
+    assert result.code == 0, result.err
+    assert (result.json()["swept"], result.json()["eligible"], result.json()["sent"]) == (1, 1, 1)
+    assert "1 deliveries of an earlier pass are unknown now" in result.err
+    stored = deliveries(users)
+    swept = stored[lapsed["telegram_id"]]
+    assert (swept["state"], swept["hold_until"]) == ("unknown", FAR)
+    assert (swept["claim"], swept["run"], swept["attempts"]) == ("run-1-1", "run-1", 1)
+    assert swept["at"] >= began
+    assert swept["error"]
+    assert stored[holding["telegram_id"]] == alive
+    assert ozh("discount", "--json").json()["eligible"] == 0
+    assert len(chats(bot_api)) == 1
+
+
+def test_a_sending_user_is_claimed_by_no_pass_whatever_the_hold(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """Without a hold, or with one that is over but for the sweep: only the sweep takes it."""
+    bare = {"state": "sending", "at": ago(days=2), "run": "run-1"}
+    odd = [bare, {**bare, "hold_until": ago(days=1)}, {**bare, "hold_until": None, "claim": "x"}]
+    users.insert_many(discount_user(ozh_notify={"discount": delivery}) for delivery in odd)
+    for options in ((), ("--again",)):
+        result = ozh("discount", "--json", *options)
+        assert (result.code, result.json()["eligible"]) == (0, 0), result.err
+    assert list(deliveries(users).values()) == odd
+    assert chats(bot_api) == []
+
+
+def test_a_claim_of_yesterday_holds_until_the_midnight_after_its_own_day(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """The daily bonus: whoever sweeps it and when, today's reminder is not lost."""
+    yesterday = claimed(at=ago(days=1), hold_until=ago(hours=23))
+    users.insert_one(bonus_user(registered_at=ago(hours=40), ozh_notify={"daily_bonus": yesterday}))
+    result = ozh("daily-bonus", "--json")
+    assert (result.json()["swept"], result.json()["sent"]) == (1, 1), result.err
+    [delivery] = deliveries(users, "daily_bonus").values()
+    assert delivery["state"] == "sent"
+    assert delivery["attempts"] == 1, "attempts count within the period"
+    assert "claim" not in delivery
+
+
+ODD_SLOTS = (
+    {"discount": [claimed()]},
+    [{"discount": claimed()}],
+    {"discount": claimed(claim={"$gt": ""})},
+    {"discount": claimed(claim={"$nonsense": 1})},
+    {"discount": claimed(claim=["run-1-1"])},
+    {"discount": claimed(at="yesterday", run=None, attempts="many")},
+    {"discount": claimed(hold_until=[ago(days=1)])},
+)
+
+
+def test_an_odd_claim_stops_neither_the_sweep_nor_the_pass(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """What a backend has written there is no reason to message nobody else, or that user."""
+    users.insert_many(discount_user(ozh_notify=odd) for odd in ODD_SLOTS)
+    fine = discount_user()
+    users.insert_many([discount_user(ozh_notify={"discount": claimed()}), fine])
+    result = ozh("discount", "--json")
+    assert result.code == 0, result.err
+    assert (result.json()["sent"], chats(bot_api)) == (1, [fine["telegram_id"]])
+    assert result.json()["swept"] >= 1
+
+
+# --- the claim ---
+
+
+def test_a_claim_says_in_the_document_what_is_about_to_happen(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """`sending`, the lease, claim, run and time are there before the message; of the earlier
+    delivery neither message id nor error stays."""
+    earlier = {"state": "unreachable", "hold_until": ago(days=1), "at": ago(days=31)}
+    earlier |= {"attempts": 4, "message_id": 5, "error": "blocked", "run": "run-0"}
+    users.insert_one(discount_user(ozh_notify={"muted": False, "discount": earlier}))
+    bot_api.control.rules([{"do": "hang_before", "seconds": 30}])
+    process = ozh.start("discount", "--json")
+    wait_until(lambda: "sendMessage" in bot_api.control.requests()["by_method"], "the request")
+    [delivery] = deliveries(users).values()
+    process.kill()
+    process.communicate()
+    assert set(delivery) == {"state", "hold_until", "claim", "run", "at", "attempts"}
+    assert delivery["state"] == "sending"
+    assert delivery["claim"].startswith(delivery["run"])
+    assert delivery["hold_until"] == delivery["at"] + LEASE
+    assert delivery["attempts"] == 5
+    assert (users.find_one() or {})["ozh_notify"]["muted"] is False
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "buys": {"$set": {"balance": 5}},
+    "makes another picture": {"$inc": {"generations_count": 1}},
+    "was offered by somebody else": {"$set": {"discount_offered": True}},
+    "is muted": {"$set": {"ozh_notify.muted": True}},
+}
+
+
+def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """They are counted as skipped; so is who was deleted; their documents are left alone."""
+    who = people(20)
+    users.insert_many(who)
+    process = ozh.start("discount", "--json", "--rate", "8")
+    wait_until(lambda: chats(bot_api), "the first message")
+    leaving = who[-len(CHANGES) - 1 :]
+    for change, user in zip(CHANGES.values(), leaving, strict=False):
+        users.update_one({"_id": user["_id"]}, change)
+    users.delete_one({"_id": leaving[-1]["_id"]})
+    result = ended(ozh, process)
+    assert result.code == 0, result.err
+    said = result.json()
+    assert (said["eligible"], said["sent"], said["skipped"]) == (20, 15, 5)
+    assert chats(bot_api) == [user["telegram_id"] for user in who[:15]]
+    left = [deliveries(users)[user["telegram_id"]] for user in leaving[:-1]]
+    assert left == [{}, {}, {}, {}]
+    check_states(users, bot_api)
+
+
+def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """Claimed and not sent: 75 says that something was left; the next pass calls it invalid."""
+    who = people(20)
+    users.insert_many(who)
+    process = ozh.start("discount", "--json", "--rate", "8")
+    wait_until(lambda: chats(bot_api), "the first message")
+    users.update_one({"_id": who[-1]["_id"]}, {"$set": {"telegram_id": "nobody"}})
+    result = ended(ozh, process)
+    assert result.code == 75, result.err
+    said = result.json()
+    assert (said["sent"], said["retry"], said["remaining"]) == (19, 1, 0)
+    assert said["error"] == "1 deliveries are left in retry: run it again"
+    left = deliveries(users)["nobody"]  # type: ignore[index]
+    assert (left["state"], left["attempts"]) == ("retry", 0)
+    assert (ozh("discount", "--json").json()["invalid"], len(chats(bot_api))) == (1, 19)
+
+
+def test_two_passes_at_once_message_each_user_once(ozh: Ozh, users: Users, bot_api: Server) -> None:
+    """Losing a claim is normal; between them they reach everybody."""
+    users.insert_many(people(120))
+    bot_api.control.settings(latency_ms=20)
+    running = [ozh.start("discount", "--json", "--rate", "60") for _ in range(2)]
+    results = [ended(ozh, p, 60) for p in running]
+    assert [r.code for r in results] == [0, 0], results
+    said = [r.json() for r in results]
+    assert sum(s["sent"] for s in said) == len(chats(bot_api)) == 120
+    assert all(s["eligible"] == s["sent"] + s["skipped"] for s in said)
+    check_states(users, bot_api)
+
+
+def test_a_send_starts_only_while_its_claim_is_young(
+    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+) -> None:
+    """A machine that slept sends nothing on an old claim: it is given back, and the pass ends.
+
+    Both batches that were claimed when the clock jumps are too old then; whoever is claimed
+    after that is sent.
+    """
+    users.insert_many(people(12))
+    clock = MovableClock(tmp_path)
+    ozh.environment.update(clock.variables)
+    process = ozh.start("discount", "--json", "--rate", "2")
+    wait_until(lambda: chats(bot_api), "the first message")
+    wait_until(lambda: states(users).count("sending") == 2, "two users claimed ahead")
+    clock.set(8 * 60)
+    result = ended(ozh, process, 40)
+    assert result.code == 75, result.err
+    said = result.json()
+    # One message may have been on its way between the two looks at the clock.
+    assert 1 <= said["retry"] <= 2
+    assert said["sent"] == 12 - said["retry"]
+    back = [delivery for delivery in deliveries(users).values() if delivery["state"] == "retry"]
+    assert {(delivery["error"], delivery["attempts"]) for delivery in back} == {
+        ("the claim was too old to send", 0)
+    }
+    check_states(users, bot_api)
+
+
+# --- the confirm ---
+
+
+def recipient(user: dict[str, Any], claim: str) -> Any:
+    """A claimed user as a pass holds them."""
+    from ozh_notify.users.recipient import Recipient
+
+    return Recipient(
+        user["_id"], user["telegram_id"], "", "", claim, ago(minutes=20), time.monotonic(), 1, False
+    )
+
+
+def opened(ozh: Ozh) -> Any:
+    """The store of the discount on the test's database."""
+    from ozh_notify.campaigns import registry
+    from ozh_notify.config import settings
+    from ozh_notify.mongo.pass_store import MongoPassStore
+
+    loaded, _ = settings.load(None, ozh.environment)
+    return MongoPassStore(loaded, registry()["discount"](loaded))
+
+
+def sent(user: dict[str, Any], claim: str, message_id: int = 77) -> Any:
+    """The record of a delivered message."""
+    from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
+
+    return OutcomeRecord(recipient(user, claim), Outcome(State.SENT, message_id), "run-1", now())
+
+
+async def test_a_late_confirm_finds_its_claim_after_the_sweep(ozh: Ozh, users: Users) -> None:
+    """(l) the pass that was thought dead had delivered: `unknown` -> `sent`, with the flag."""
+    late = discount_user(ozh_notify={"discount": claimed()})
+    users.insert_one(late)
+    store = opened(ozh)
+    assert await store.sweep(now()) == 1
+    assert states(users) == ["unknown"]
+    assert await store.confirm([sent(late, "run-1-1")]) == []
+    assert await store.confirm([sent(late, "run-1-1")]) == [], "again, after a doubtful answer"
+    await store.close()
+    [delivery] = deliveries(users).values()
+    assert (delivery["state"], delivery["message_id"], delivery["hold_until"]) == ("sent", 77, FAR)
+    assert "claim" not in delivery
+    assert users.count_documents({"discount_offered": True}) == 1
+
+
+OTHERS: dict[str, Any] = {
+    "claimed by another pass": claimed(claim="run-2-1", run="run-2"),
+    "sent by another pass": {"state": "sent", "run": "run-2", "hold_until": FAR, "message_id": 5},
+    "sent by another pass of the same number": {"state": "sent", "run": "run-2", "message_id": 77},
+    "given back by a person": {"state": "retry", "run": "run-1", "at": ago(minutes=1)},
+    "marked as sent by a person": {"state": "sent", "run": "run-1", "hold_until": FAR},
+    "erased by a backend": None,
+}
+
+
+@pytest.mark.parametrize("how", OTHERS)
+async def test_a_confirm_overwrites_nothing_that_was_settled_since(
+    how: str, ozh: Ozh, users: Users
+) -> None:
+    """It is addressed to its claim; what it could not write is returned, to be told."""
+    mine = discount_user(ozh_notify={"discount": claimed()})
+    other = discount_user(ozh_notify={"discount": OTHERS[how]})
+    users.insert_many([mine, other])
+    store = opened(ozh)
+    lost = await store.confirm([sent(mine, "run-1-1"), sent(other, "run-1-1")])
+    await store.close()
+    assert [record.recipient.id for record in lost] == [other["_id"]]
+    after = users.find_one({"_id": other["_id"]}) or {}
+    assert after == other
+    assert deliveries(users)[mine["telegram_id"]]["state"] == "sent"
+
+
+async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
+    ozh: Ozh, users: Users
+) -> None:
+    """JSON may hold half a surrogate pair, which no database takes; long ones are cut."""
+    from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
+
+    odd = discount_user(ozh_notify={"discount": claimed()})
+    users.insert_one(odd)
+    store = opened(ozh)
+    outcome = Outcome(State.REJECTED, None, "\ud83d $oh.no " + "ж" * 300)
+    record = OutcomeRecord(recipient(odd, "run-1-1"), outcome, "run-1", now())
+    assert await store.confirm([record]) == []
+    await store.close()
+    [delivery] = deliveries(users).values()
+    assert (delivery["state"], delivery["error"][:8], len(delivery["error"])) == (
+        "rejected",
+        "? $oh.no",
+        200,
+    )
+
+
+async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None:
+    """After a doubtful answer: the same users, attempts counted once, nobody else's."""
+    from ozh_notify.users.audience import Query
+
+    who = people(4)
+    who[3]["ozh_notify"] = {"discount": claimed(hold_until=now() + LEASE)}
+    users.insert_many(who)
+    store = opened(ozh)
+    query = Query(store.campaign, datetime.now(now().tzinfo))
+    found = await store.scan(query, 100)
+    batch = found.first(10)
+    taken = [await store.claim(batch, query, "run-9-1", "run-9") for _ in range(2)]
+    other = await store.claim(batch, query, "run-9-2", "run-9")
+    await store.close()
+    assert [[r.id for r in one] for one in taken] == [[u["_id"] for u in who[:3]]] * 2
+    assert other == []
+    assert [delivery["attempts"] for delivery in deliveries(users).values()] == [1, 1, 1, 1]
+
+
+def test_what_a_killed_pass_had_claimed_is_sent_to_nobody_twice(
+    ozh: Ozh, users: Users, bot_api: Server
+) -> None:
+    """`kill -9`: beside the claims it left the next pass serves the rest, each once."""
+    users.insert_many(people(60))
+    process = ozh.start("discount", "--rate", "40")
+    wait_until(lambda: len(chats(bot_api)) >= 10, "ten messages")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    in_doubt = states(users).count("sending")
+    assert in_doubt <= 40 / 2 + 4, "half a second of the rate, and what is in flight"
+    result = ozh("discount", "--json")
+    assert (result.code, result.json()["swept"]) == (0, 0), result.err
+    assert states(users).count("sending") == in_doubt
+    assert len(chats(bot_api)) == len(set(chats(bot_api)))
+    assert states(users).count("sent") == 60 - in_doubt

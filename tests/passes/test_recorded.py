@@ -1,0 +1,193 @@
+"""What was delivered and could not be recorded is told, and a bug hides nothing of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from ozh_notify.sandbox.botapi.client import Server
+from tests.campaigns.test_campaigns import install
+from tests.conftest import PASSWORD, Finished, Ozh
+from tests.helpers.passes import (
+    Users,
+    chats,
+    deliveries,
+    ended,
+    failing,
+    states,
+    wait_until,
+)
+from tests.helpers.users import ago, discount_user
+
+Client = pymongo.MongoClient[dict[str, Any]]
+TOLD = re.compile(r"ERROR not recorded: user .* chat (\d+): (\w+)(?: message (\d+))?$", re.M)
+
+
+def people(count: int) -> list[dict[str, Any]]:
+    """Users of the discount, newest first."""
+    return [discount_user(first_generation_at=ago(hours=30, minutes=n)) for n in range(count)]
+
+
+def told(result: Finished) -> dict[int, tuple[str, str]]:
+    """Of each chat that could not be recorded the outcome, one line a user."""
+    lines = TOLD.findall(result.err)
+    assert len(lines) == len({chat for chat, *_ in lines}), result.err
+    return {int(chat): (state, message_id) for chat, state, message_id in lines}
+
+
+def check_told(users: Users, bot_api: Server, result: Finished, key: str = "discount") -> int:
+    """Every message stands in the database or on stderr, with its id; how many on stderr."""
+    lines, stored = told(result), deliveries(users, key)
+    for message in bot_api.control.messages():
+        delivery = stored[message.chat_id]
+        if delivery["state"] == "sent":
+            assert delivery["message_id"] == message.message_id
+        else:
+            assert delivery["state"] == "sending"
+            assert lines[message.chat_id] == ("sent", str(message.message_id)), result.err
+    return len(lines)
+
+
+def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
+    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client, tmp_path: Path
+) -> None:
+    """One ERROR line a user, also with LOGGING_ENABLED=False; then `--mark-sent` settles them.
+
+    Here the account may no longer write from some moment on. Whoever was claimed and never sent
+    to is told as `retry`, and given back by the same log.
+    """
+    users.insert_many(people(40))
+    process = ozh.start("discount", "--json", "--rate", "20", LOGGING_ENABLED="False")
+    wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
+    with failing(mongo_client, "alwaysOn", failCommands=["update"], errorCode=13):
+        result = ended(ozh, process)
+    assert result.code == 78, result.err
+    said = result.json()
+    assert said["sent"] == len(chats(bot_api)) >= 5
+    assert said["claimed"] + said["remaining"] == 40
+    assert check_told(users, bot_api, result) >= 1
+    assert "INFO" not in result.err
+
+    lost = [chat for chat, (state, _) in told(result).items() if state == "sent"]
+    past = {"$set": {"ozh_notify.discount.hold_until": ago(minutes=1)}}
+    users.update_many({"ozh_notify.discount.state": "sending"}, past)  # their lease is over
+    log = tmp_path / "stderr.log"
+    log.write_text(result.err)
+    line = ("reconcile", "discount", "--user", f"@{log}", "--yes", "--json")
+    settled = ozh(*line, "--mark-sent")
+    assert (settled.code, settled.json()["settled"]) == (0, len(lost)), settled.err
+    assert states(users).count("sent") == len(chats(bot_api))
+    assert users.count_documents({"discount_offered": True}) == len(chats(bot_api))
+    assert ozh(*line, "--resend").code == 0
+    rest = ozh("discount", "--json")
+    assert rest.json()["sent"] == 40 - said["sent"] - states(users).count("unknown"), rest.err
+    assert len(set(chats(bot_api))) == len(chats(bot_api)) == states(users).count("sent")
+
+
+@pytest.mark.long
+def test_a_connection_lost_after_a_delivery_is_75_and_told(
+    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+) -> None:
+    """The write is repeated for a bounded time; what was delivered meanwhile is not hidden."""
+    users.insert_many(people(6))
+    bot_api.control.rules([{"do": "slow", "seconds": 1.2, "skip": 1}])
+    process = ozh.start("discount", "--json", LOGGING_ENABLED="False")
+    wait_until(lambda: len(chats(bot_api)) == 6, "all messages; five have no answer yet")
+    wait_until(lambda: states(users).count("sent") == 1, "the first one recorded")
+    with failing(mongo_client, "alwaysOn", failCommands=["update"], closeConnection=True):
+        result = ended(ozh, process, 60)
+    assert result.code == 75, result.err
+    said = result.json()
+    assert (said["status"], said["sent"], said["remaining"]) == ("incomplete", 6, 0)
+    assert "MongoDB cannot be reached" in said["error"]
+    assert check_told(users, bot_api, result) == 5
+
+
+BUG = f"""
+from ozh_notify.campaigns.discount import Discount
+
+calls = 0
+
+class Broken(Discount):
+    name = "broken"
+    summary = "Has a bug."
+
+    def METHOD(self, *args, **kwargs):
+        global calls
+        calls += 1
+        if calls > COUNT:
+            raise RuntimeError("a bug beside mongodb://user:{PASSWORD}@host")
+        return super().METHOD(*args, **kwargs)
+"""
+
+
+@pytest.mark.parametrize(("method", "count"), [("remembers", 3), ("closed", 14), ("period_end", 6)])
+def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
+    method: str, count: int, ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+) -> None:
+    """70, the traceback and the true counts; what it kept from being recorded is told.
+
+    `closed` fails where messages are sent, the others where outcomes are written.
+    """
+    users.insert_many(people(30))
+    files = {"broken.py": BUG.replace("METHOD", method).replace("COUNT", str(count))}
+    (tmp_path / "broken.html").write_text("Hello!")
+    result = ozh(
+        "broken",
+        "--json",
+        "--rate",
+        "40",
+        PYTHONPATH=install(tmp_path / "site", "broken = broken:Broken", files),
+        OZH_TEMPLATES_DIR=str(tmp_path),
+    )
+    assert result.code == 70, result.err
+    assert "Traceback" in result.err
+    assert "RuntimeError: a bug beside" in result.err
+    said = result.json()
+    assert said["status"] == "error"
+    assert "RuntimeError" in said["error"]
+    assert said["run_id"]
+    assert 1 <= said["sent"] == len(chats(bot_api)) < 30
+    assert said["claimed"] + said["remaining"] == 30
+    lost = check_told(users, bot_api, result, "broken")
+    assert (lost > 0) is (method != "closed")
+    assert states(users, "broken").count("sending") == lost
+    assert states(users, "broken").count("retry") <= said["retry"]
+
+
+def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
+    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+) -> None:
+    """A first refusal waits for a second one; where none comes, it is what it is."""
+    who = people(20)
+    users.insert_many(who)
+    refusal = {"do": "error", "code": 400, "description": "Bad Request: message is too long"}
+    bot_api.control.rules([{**refusal, "chat_id": who[0]["telegram_id"]}])
+    files = {"broken.py": BUG.replace("METHOD", "closed").replace("COUNT", "4")}
+    (tmp_path / "broken.html").write_text("Hello!")
+    site = install(tmp_path / "site", "broken = broken:Broken", files)
+    ozh.environment.update(PYTHONPATH=site, OZH_TEMPLATES_DIR=str(tmp_path))
+    result = ozh("broken", "--json", "--rate", "20")
+    assert result.code == 70, result.err
+    assert (result.json()["rejected"], result.json()["sent"]) == (1, 0)
+    kept = states(users, "broken")
+    assert kept[0] == "rejected"
+    assert set(kept[1:]) == {"retry", ""}
+
+
+def test_a_bug_in_the_recorder_stops_the_pass_at_once(
+    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+) -> None:
+    """It does not go on sending what it cannot record."""
+    users.insert_many(people(200))
+    files = {"broken.py": BUG.replace("METHOD", "remembers").replace("COUNT", "3")}
+    (tmp_path / "broken.html").write_text("Hello!")
+    site = install(tmp_path / "site", "broken = broken:Broken", files)
+    ozh.environment.update(PYTHONPATH=site, OZH_TEMPLATES_DIR=str(tmp_path))
+    result = ozh("broken", "--json", "--rate", "50")
+    assert result.code == 70, result.err
+    assert len(chats(bot_api)) < 100

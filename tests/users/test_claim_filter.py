@@ -1,0 +1,38 @@
+"""The claim itself, on the real server: it repeats every criterion, and writes where it can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.collection import Collection
+
+from ozh_notify.campaigns.discount import Discount
+from ozh_notify.config.settings import load
+from ozh_notify.mongo.pass_store import MongoPassStore
+from ozh_notify.users.audience import Query, claimable
+from ozh_notify.users.candidates import Candidate
+from tests.helpers.users import ago, discount_user, now
+
+Users = Collection[dict[str, Any]]
+
+NO_DATES = ("soon", 5, 1.5, True, {"a": 1}, [ago(days=1)])
+GOOD = (None, ago(days=1))
+
+
+async def test_who_came_to_hold_no_date_since_the_scan_is_left_as_is(
+    environment: dict[str, str], users: Users
+) -> None:
+    """The scan leaves them alone, and so does the claim: a date, null or nothing is a hold."""
+    held = [discount_user(ozh_notify={"discount": {"hold_until": at}}) for at in NO_DATES]
+    free = [discount_user(ozh_notify={"discount": {"hold_until": at}}) for at in GOOD]
+    free += [discount_user(), discount_user(ozh_notify=None)]
+    users.insert_many([*held, *free])
+    campaign = Discount(load(None, environment)[0])
+    store, query = MongoPassStore(campaign.settings, campaign), Query(campaign, now())
+    batch = [Candidate(user["_id"], False) for user in (*held, *free)]
+    before = list(users.find({"_id": {"$in": [user["_id"] for user in held]}}))
+    wanted = {user["_id"] for user in users.find(claimable(query))}
+    taken = await store.claim(batch, query, "claim-1", "run")
+    await store.close()
+    assert {who.id for who in taken} == {user["_id"] for user in free} == wanted
+    assert list(users.find({"_id": {"$in": [user["_id"] for user in held]}})) == before
