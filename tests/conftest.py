@@ -107,14 +107,14 @@ def users(
 
 
 @pytest.fixture(scope="session")
-def bot_api_server() -> Iterator[botapi.Server]:
+def bot_api_server() -> Iterator[botapi.BotApiServer]:
     """The Bot API emulator, as a process of its own."""
     with botapi.run(tokens=(TOKEN,)) as server:
         yield server
 
 
 @pytest.fixture
-def bot_api(bot_api_server: botapi.Server) -> botapi.Server:
+def bot_api(bot_api_server: botapi.BotApiServer) -> botapi.BotApiServer:
     """The emulator, with nothing remembered."""
     bot_api_server.control.reset()
     return bot_api_server
@@ -122,7 +122,7 @@ def bot_api(bot_api_server: botapi.Server) -> botapi.Server:
 
 @pytest.fixture
 def environment(
-    mongo_uri: str, users: Collection[dict[str, Any]], bot_api: botapi.Server
+    mongo_uri: str, users: Collection[dict[str, Any]], bot_api: botapi.BotApiServer
 ) -> dict[str, str]:
     """Variables of a pass against the test servers, and nothing of this machine's but PATH."""
     return {

@@ -10,7 +10,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Button, registry
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import ago, user
 
@@ -55,7 +55,7 @@ def absent(days: float, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_third_campaign_is_one_file_and_one_template(
-    third: Ozh, users: Users, bot_api: Server
+    third: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """It becomes a command of its own, and messages each of its users exactly once."""
     users.insert_many([absent(20), absent(40, first_name="<b>"), absent(3), user()])
@@ -72,7 +72,7 @@ def test_a_third_campaign_is_one_file_and_one_template(
 
 
 def test_a_third_campaign_reads_variables_of_its_own(
-    third: Ozh, users: Users, bot_api: Server
+    third: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """They come from the same environment and `.env`, and are no unknown variables."""
     users.insert_many([user(visits={"last": ago(days=days)}) for days in (1.5, 3, 20)])
@@ -102,7 +102,7 @@ def test_a_third_campaigns_dry_run_counts_by_its_own_reasons(third: Ozh, users: 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
 def test_a_wrong_variable_of_a_third_campaign_is_a_configuration_error(
-    third: Ozh, users: Users, bot_api: Server, options: tuple[str, ...]
+    third: Ozh, users: Users, bot_api: BotApiServer, options: tuple[str, ...]
 ) -> None:
     """A `ConfigError` it raises is read like one of the settings."""
     users.insert_one(absent(20))

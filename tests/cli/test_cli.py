@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 
 from ozh_notify import __version__
 from ozh_notify.cli import run
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.conftest import OZH, Finished, Ozh
 from tests.helpers.users import bonus_user, discount_user
@@ -102,7 +102,7 @@ def test_exit_0_and_its_json(ozh: Ozh, users: Users) -> None:
     assert values["started_at"] <= values["finished_at"]
 
 
-def test_exit_0_outside_the_hours(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_exit_0_outside_the_hours(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Nobody is messaged before the hour, and that is no failure."""
     users.insert_one(bonus_user())
     result = ozh("daily-bonus", "--json", OZH_DAILY_BONUS_NOT_BEFORE="23:59")
@@ -151,7 +151,7 @@ def test_exit_70_and_its_json(ozh: Ozh, users: Users, tmp_path: Path) -> None:
     assert ozh.environment["MONGO_URI"] not in result.out + result.err
 
 
-def test_exit_75_and_its_json(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_exit_75_and_its_json(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """The flood budget is spent: the rest is left for the next pass."""
     users.insert_many([discount_user() for _ in range(3)])
     bot_api.control.rules([{"do": "flood", "retry_after": 9, "skip": 1}])
@@ -162,7 +162,7 @@ def test_exit_75_and_its_json(ozh: Ozh, users: Users, bot_api: Server) -> None:
     assert "flood budget" in values["error"]
 
 
-def test_exit_77_and_its_json(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_exit_77_and_its_json(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """The fuse: its refusal says how to look, to do a part, and to raise it."""
     users.insert_many([discount_user() for _ in range(3)])
     result = ozh("discount", "--json", "--max-recipients", "2")
@@ -227,7 +227,7 @@ def test_exit_2_for_wrong_usage(line: str, words: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("line", ["discuont", "discount --dry-run --at noon"])
-def test_wrong_usage_is_said_on_stderr(line: str, ozh: Ozh, bot_api: Server) -> None:
+def test_wrong_usage_is_said_on_stderr(line: str, ozh: Ozh, bot_api: BotApiServer) -> None:
     """By the installed command too; and nobody is messaged."""
     result = ozh(*line.split(), "--json")
     assert (result.code, result.out) == (2, "")
@@ -415,7 +415,7 @@ def test_the_package_runs_as_a_module(ozh: Ozh) -> None:
 
 
 def test_test_to_sends_one_message_and_touches_no_document(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Not even of the user whose chat it is; and the database is not asked at all."""
     users.insert_many([discount_user(telegram_id=77), discount_user()])
@@ -444,7 +444,7 @@ def test_test_to_sends_one_message_and_touches_no_document(
     ],
 )
 def test_a_preview_that_fails_says_why(
-    rule: dict[str, Any], code: int, words: str, ozh: Ozh, bot_api: Server
+    rule: dict[str, Any], code: int, words: str, ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """The operator learns what to do."""
     bot_api.control.rules([rule])
@@ -469,7 +469,7 @@ def catches(process: subprocess.Popen[str], number: int) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 @pytest.mark.parametrize("later", [0, 0.1, 0.3])
 def test_a_signal_right_at_the_start_ends_it_as_interrupted(
-    later: float, ozh: Ozh, users: Users, bot_api: Server
+    later: float, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Also as process 1 of a container, and before anything is claimed."""
     users.insert_many([discount_user() for _ in range(50)])
@@ -487,7 +487,7 @@ def test_a_signal_right_at_the_start_ends_it_as_interrupted(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_preview_as_interrupted(
-    number: signal.Signals, ozh: Ozh, bot_api: Server
+    number: signal.Signals, ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """Whoever presses Ctrl-C while Telegram is slow waits no longer."""
     bot_api.control.rules([{"do": "slow", "seconds": 30}])

@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import run
 from ozh_notify.config.settings import load
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.users import (
     ago,
@@ -27,7 +27,7 @@ from tests.helpers.users import (
 Users = Collection[dict[str, Any]]
 
 
-def chats(bot_api: Server) -> list[int]:
+def chats(bot_api: BotApiServer) -> list[int]:
     """Where messages have arrived, in order of arrival."""
     return [message.chat_id for message in bot_api.control.messages()]
 
@@ -48,7 +48,7 @@ def zone_where_it_is(hour: int) -> str:
 
 
 def test_a_limit_serves_the_freshest_and_leaves_the_rest(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`--limit N` messages N users, latest first generation first; nobody for 0."""
     ages = [31, 45, 27, 39, 50, 33, 29]
@@ -64,7 +64,7 @@ def test_a_limit_serves_the_freshest_and_leaves_the_rest(
     assert sorted(chats(bot_api)) == sorted(ages)
 
 
-def test_the_latest_registration_comes_first(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_the_latest_registration_comes_first(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """The daily bonus orders by its own date."""
     users.insert_many(
         bonus_user(telegram_id=age, registered_at=ago(hours=age)) for age in (40, 3, 60, 20)
@@ -77,7 +77,7 @@ def test_the_latest_registration_comes_first(ozh: Ozh, users: Users, bot_api: Se
 
 
 def test_user_narrows_to_the_users_named_however_they_are_stored(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`--user` can be repeated, and every criterion still holds."""
     forms: list[Any] = [41, Int64(42), 43.0, "44"]
@@ -121,7 +121,7 @@ def test_what_is_out_of_range_is_wrong_usage(line: str, capsys: pytest.CaptureFi
 
 
 def test_the_fuse_refuses_one_too_many_and_says_what_to_do(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A person reads it on stderr, and each way it names works."""
     users.insert_many([discount_user() for _ in range(6)])
@@ -146,7 +146,7 @@ def test_the_fuse_refuses_one_too_many_and_says_what_to_do(
 
 
 def test_the_fuse_looks_at_the_whole_audience_of_all_shards(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Four shards of ten each would message forty."""
     users.insert_many([discount_user() for _ in range(8)])
@@ -168,7 +168,7 @@ def test_the_fuse_looks_at_the_whole_audience_of_all_shards(
     ],
 )
 def test_outside_the_hours_nobody_is_messaged_unless_any_time_will_do(
-    campaign: str, hours: dict[str, Any], words: str, ozh: Ozh, users: Users, bot_api: Server
+    campaign: str, hours: dict[str, Any], words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Exit 0 and neither server is asked, whatever it would have said; `--any-time` goes ahead."""
     users.insert_many([discount_user(), bonus_user()])
@@ -244,7 +244,7 @@ def test_the_json_is_alone_on_stdout_whatever_else_is_said(ozh: Ozh, users: User
     assert result.err.count(": sent") == 2
 
 
-def test_the_table_is_alone_on_stdout(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_the_table_is_alone_on_stdout(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Each count that is not zero is a row, with what it means."""
     users.insert_many([discount_user(telegram_id=chat) for chat in (51, 52, 53)])
     users.insert_one(discount_user(telegram_id=-1))

@@ -22,7 +22,7 @@ from ozh_notify import logs
 from ozh_notify.config.settings import load
 from ozh_notify.logs import Redactor
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.cli.test_cli import wait_until
 from tests.conftest import API_KEY, PASSWORD, TOKEN, Finished, Ozh
@@ -143,7 +143,7 @@ def guarded(folder: Path, password: str) -> Iterator[str]:
 
 
 def test_an_odd_password_opens_and_stays_hidden_and_a_wrong_one_is_a_configuration_error(
-    ozh: Ozh, bot_api: Server, tmp_path: Path
+    ozh: Ozh, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """By SCRAM, against a server that demands it."""
     with guarded(tmp_path / "data", ODD) as uri:
@@ -205,7 +205,7 @@ ECHO = f"Bad Request: chat of https://api.example/bot{TOKEN}/sendMessage {API_KE
     ],
 )
 def test_no_stored_error_holds_a_secret(
-    rule: dict[str, Any], state: str, ozh: Ozh, users: Users, bot_api: Server
+    rule: dict[str, Any], state: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A reply that echoes the address is cut down too, before it is shortened."""
     users.insert_many([discount_user(), discount_user()])
@@ -219,7 +219,7 @@ def test_no_stored_error_holds_a_secret(
         assert API_KEY[:12].lower() not in error.lower()
 
 
-def test_a_preview_that_fails_shows_no_secret(ozh: Ozh, bot_api: Server) -> None:
+def test_a_preview_that_fails_shows_no_secret(ozh: Ozh, bot_api: BotApiServer) -> None:
     """Telegram's words are passed on, without what they may echo."""
     bot_api.control.rules([{"do": "error", "code": 400, "description": ECHO}])
     result = ozh("-v", "discount", "--test-to", "5", "--json")

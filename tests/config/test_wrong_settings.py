@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import PASSWORD, TOKEN, Ozh
 from tests.helpers.users import discount_user
 
@@ -179,7 +179,7 @@ KINDS: dict[str, Wrong] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_setting_gives_one_clear_message(
-    kind: str, ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    kind: str, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """It names the variable, says what is expected, and messages nobody; no secret stands in it.
 

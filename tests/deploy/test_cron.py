@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.helpers import daemon_namespace
 from tests.helpers.users import bonus_user, discount_user
 
@@ -76,7 +76,7 @@ def syslog(tmp_path: Path) -> Iterator[Syslog]:
 @pytest.mark.skipif(not LIBFAKETIME, reason="missing: libfaketime")
 @daemon_namespace.needs("cron", "crontab", "flock", "logger", "setpriv")
 def test_both_entries_pasted_as_they_are_run_log_and_lock(
-    environment: dict[str, str], users: Users, bot_api: Server, syslog: Syslog, tmp_path: Path
+    environment: dict[str, str], users: Users, bot_api: BotApiServer, syslog: Syslog, tmp_path: Path
 ) -> None:
     """Installed as the page says, cron starts each pass, which logs and keeps out a second one.
 

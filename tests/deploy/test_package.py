@@ -14,7 +14,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify import __version__
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import discount_user
 
@@ -65,7 +65,7 @@ def test_the_wheel_holds_the_program_its_templates_and_types_and_no_tests(wheel:
     assert wheel.name == f"ozh_notify-{__version__}-py3-none-any.whl"
 
 
-def works(command: list[str], ozh: Ozh, users: Users, bot_api: Server) -> None:
+def works(command: list[str], ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Version, help, and a pass that reaches whom it is for."""
 
     def run(*arguments: str) -> str:
@@ -90,7 +90,7 @@ def works(command: list[str], ozh: Ozh, users: Users, bot_api: Server) -> None:
 
 
 def test_the_wheel_works_without_the_source(
-    wheel: Path, tmp_path: Path, ozh: Ozh, users: Users, bot_api: Server
+    wheel: Path, tmp_path: Path, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Installed into a folder of its own, beside the libraries that are here."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
@@ -112,7 +112,7 @@ def test_the_wheel_works_without_the_source(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_wheel_works_in_a_clean_environment(
-    version: str, wheel: Path, tmp_path: Path, ozh: Ozh, users: Users, bot_api: Server
+    version: str, wheel: Path, tmp_path: Path, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`pip install` of the wheel is all that it takes."""
     found = python(version)

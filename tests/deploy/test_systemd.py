@@ -14,7 +14,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.config.settings import SECRETS, variables
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, TOKEN
 from tests.helpers import daemon_namespace
 from tests.helpers.users import bonus_user, discount_user
@@ -165,7 +165,7 @@ real = daemon_namespace.needs("nsenter", "systemctl", "journalctl")
 
 @real
 def test_a_real_systemd_runs_both_passes(
-    systemctl: Systemctl, units: Path, users: Users, bot_api: Server
+    systemctl: Systemctl, units: Path, users: Users, bot_api: BotApiServer
 ) -> None:
     """By its timer and by hand: every hardening in force, secrets from credentials alone."""
     users.insert_many([bonus_user(), discount_user(), discount_user()])
@@ -188,7 +188,7 @@ def test_a_real_systemd_runs_both_passes(
 
 @real
 def test_a_stopped_pass_is_no_failed_unit_and_a_wrong_setting_is_one(
-    systemctl: Systemctl, users: Users, bot_api: Server
+    systemctl: Systemctl, users: Users, bot_api: BotApiServer
 ) -> None:
     """SIGTERM ends a pass with 75, which the next one mends; 78 is for people to mend."""
     users.insert_many([discount_user(), discount_user()])

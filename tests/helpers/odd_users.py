@@ -12,7 +12,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from ozh_notify.sandbox.botapi.client import Message
+from ozh_notify.sandbox.botapi.client import ReceivedMessage
 from tests.helpers.users import ago
 
 NOWHERE = object()
@@ -99,7 +99,7 @@ def names(people: Iterable[Someone]) -> list[str]:
     return sorted({one.kind for one in people})
 
 
-def check_reached(people: Sequence[Someone], messages: Sequence[Message]) -> None:
+def check_reached(people: Sequence[Someone], messages: Sequence[ReceivedMessage]) -> None:
     """Everybody who is due got one message, and nobody else got any."""
     reached = [message.chat_id for message in messages]
     chats = {one.chat for one in people if one.chat}

@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from ozh_notify import __version__
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 
 Users = Collection[dict[str, Any]]
@@ -45,7 +45,7 @@ def ended(ozh: Ozh, process: subprocess.Popen[str], timeout: float = 30) -> Fini
         pytest.fail(f"it did not end in {timeout} s:\n{out}\n{err}")
 
 
-def chats(bot_api: Server) -> list[int]:
+def chats(bot_api: BotApiServer) -> list[int]:
     """Chats in the order they received a message."""
     return [message.chat_id for message in bot_api.control.messages()]
 
@@ -61,7 +61,7 @@ def states(users: Users, key: str = "discount") -> list[str]:
     return [delivery.get("state", "") for delivery in deliveries(users, key).values()]
 
 
-def check_states(users: Users, bot_api: Server, key: str = "discount") -> None:
+def check_states(users: Users, bot_api: BotApiServer, key: str = "discount") -> None:
     """What went out is `sent` with its id, once; nothing else is; nobody is left in `sending`."""
     sent = {m.chat_id: m.message_id for m in bot_api.control.messages()}
     assert len(sent) == len(bot_api.control.messages()), "a user was messaged twice"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Ozh
 from tests.helpers.passes import (
     FAR,
@@ -87,7 +87,7 @@ class Audience:
 
 @pytest.mark.parametrize("campaign", ["discount", "daily-bonus"])
 def test_every_reply_of_the_bot_api_is_stored_as_what_it_says(
-    campaign: str, ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """State, hold, claim, attempts, message id, error and flag; nothing else in the document.
 

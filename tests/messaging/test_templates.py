@@ -20,7 +20,7 @@ from ozh_notify.messaging.message import (
     plain_text,
     plural,
 )
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.recipient import clean_name, parse_language
 from tests.conftest import Ozh
 from tests.helpers.users import bonus_user, discount_user
@@ -214,7 +214,7 @@ def test_a_wrong_template_is_found_with_file_and_line(
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",), ("--test-to", "5")])
 def test_a_wrong_template_ends_the_command_before_anybody_is_claimed(
-    options: tuple[str, ...], ozh: Ozh, users: Users, bot_api: Server, folder: Path
+    options: tuple[str, ...], ozh: Ozh, users: Users, bot_api: BotApiServer, folder: Path
 ) -> None:
     """Exit 78; nothing is written, Telegram is not even asked."""
     users.insert_one(discount_user())
@@ -259,7 +259,7 @@ def test_a_template_that_fails_for_one_user_only_is_that_users(
 
 
 def test_a_user_whose_template_fails_is_rejected_and_the_others_get_theirs(
-    ozh: Ozh, users: Users, bot_api: Server, folder: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, folder: Path
 ) -> None:
     """One user's bad luck stops nobody else."""
     text = "{% if first_name == 'Bob' %}{{ 1 / 0 }}{% endif %}Hi"
@@ -332,7 +332,7 @@ def test_a_file_that_names_no_language_is_an_error(composer: Compose, folder: Pa
     ],
 )
 def test_the_button_arrives_as_it_was_meant(
-    target: str, key: str, ozh: Ozh, users: Users, bot_api: Server
+    target: str, key: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """An address opens, anything else is callback data."""
     users.insert_one(discount_user())
@@ -346,7 +346,7 @@ def test_the_button_arrives_as_it_was_meant(
 
 
 def test_what_arrives_is_what_was_meant(
-    ozh: Ozh, users: Users, bot_api: Server, folder: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, folder: Path
 ) -> None:
     """Names, languages and prices, by the installed command, as Telegram shows them."""
     (folder / "daily_bonus.en.html").write_text("<i>Hi {{ first_name }}</i>")

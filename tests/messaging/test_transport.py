@@ -24,7 +24,7 @@ from ozh_notify.messaging.transport import (
     RequestNotSent,
     TooManyRequests,
 )
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.sandbox.mongo import free_port
 from ozh_notify.users.delivery_state import FailureCause, State
 from tests.conftest import PASSWORD, TOKEN, Ozh
@@ -267,7 +267,7 @@ async def run(ozh: Ozh, *arguments: str, **extra: Any) -> Any:
     return await asyncio.to_thread(ozh, *arguments, **extra)
 
 
-async def test_an_http_proxy_is_used(ozh: Ozh, bot_api: Server, tmp_path: Path) -> None:
+async def test_an_http_proxy_is_used(ozh: Ozh, bot_api: BotApiServer, tmp_path: Path) -> None:
     """`OZH_TELEGRAM_PROXY` wins over `HTTPS_PROXY` and needs no `NO_PROXY`."""
     proxy = Proxy()
     async with listening(proxy) as port:
@@ -286,7 +286,7 @@ async def test_an_http_proxy_is_used(ozh: Ozh, bot_api: Server, tmp_path: Path) 
 
 
 async def test_the_environments_proxy_is_used_unless_no_proxy_says_otherwise(
-    ozh: Ozh, bot_api: Server
+    ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """As every other program of the machine does."""
     proxy = Proxy()
@@ -352,7 +352,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def test_a_socks_proxy_is_used_and_resolves_the_name(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """With the extra `socks`; no name of Telegram's is looked up on this machine."""
     users.insert_one(discount_user())
@@ -446,7 +446,7 @@ async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[Te
     ids=lambda value: str(value.get("description", value["do"])) if isinstance(value, dict) else "",
 )
 async def test_every_ending_of_a_send_is_an_outcome(
-    rule: dict[str, Any], state: State, blame: FailureCause, bot_api: Server, tmp_path: Path
+    rule: dict[str, Any], state: State, blame: FailureCause, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """Expected endings are values; only what surely was not delivered may be sent again."""
     bot_api.control.rules([rule])
@@ -457,7 +457,9 @@ async def test_every_ending_of_a_send_is_an_outcome(
     assert outcome.message_id is None
 
 
-async def test_a_delivered_message_is_known_by_its_id(bot_api: Server, tmp_path: Path) -> None:
+async def test_a_delivered_message_is_known_by_its_id(
+    bot_api: BotApiServer, tmp_path: Path
+) -> None:
     """Each send's own, also of two at a time."""
     async with sender(tmp_path, bot_api.url) as bot:
         outcomes = await asyncio.gather(*(bot.send(chat, HELLO) for chat in range(1, 20)))
@@ -465,7 +467,7 @@ async def test_a_delivered_message_is_known_by_its_id(bot_api: Server, tmp_path:
     assert [outcome.message_id for outcome in outcomes] == [ids[chat] for chat in range(1, 20)]
 
 
-async def test_a_self_hosted_server_may_have_a_path(bot_api: Server, tmp_path: Path) -> None:
+async def test_a_self_hosted_server_may_have_a_path(bot_api: BotApiServer, tmp_path: Path) -> None:
     """As behind a reverse proxy, here one that serves it below /telegram/api."""
     paths = []
 
@@ -486,7 +488,7 @@ async def test_a_self_hosted_server_may_have_a_path(bot_api: Server, tmp_path: P
 
 @pytest.mark.parametrize(("value", "paid"), [("True", True), ("False", False)])
 async def test_paid_broadcast_is_asked_for_only_where_it_is_set(
-    value: str, paid: bool, bot_api: Server, tmp_path: Path
+    value: str, paid: bool, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """Nobody's Stars are spent unasked."""
     async with sender(tmp_path, bot_api.url, OZH_PAID_BROADCAST=value) as bot:

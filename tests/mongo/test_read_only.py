@@ -18,7 +18,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import wait_until
 from tests.conftest import PASSWORD, Ozh
 from tests.helpers.users import (
@@ -77,7 +77,7 @@ LOOKS = (*("check", "status", "indexes --json", "explain discount 77", "discount
 
 
 def test_what_only_looks_leaves_every_document_and_every_list_as_it_is(
-    ozh: Ozh, users: Users, mongo_client: Client, bot_api: Server
+    ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer
 ) -> None:
     """Not even a lapsed claim is swept, no index is made, nobody is messaged."""
     users.insert_many(everybody())
@@ -200,7 +200,9 @@ def test_an_account_that_may_more_than_it_needs_is_a_warning(
         assert "find, update, listIndexes and createIndex on bot.users" in line["do"]
 
 
-def test_the_least_role_is_enough_for_everything(ozh: Ozh, guarded: str, bot_api: Server) -> None:
+def test_the_least_role_is_enough_for_everything(
+    ozh: Ozh, guarded: str, bot_api: BotApiServer
+) -> None:
     """Also to create indexes, to mute, and for a pass."""
     least = as_("least", guarded)
     for command in ("indexes --create", "mute 77", "discount --json"):

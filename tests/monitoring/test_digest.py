@@ -14,7 +14,7 @@ from ozh_notify.logs import Redactor
 from ozh_notify.messaging import html as telegram_html
 from ozh_notify.monitoring import digest
 from ozh_notify.passes.result import outside
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import discount_user
 
@@ -22,13 +22,13 @@ Users = Collection[dict[str, Any]]
 ADMIN = 424242
 
 
-def digests(bot_api: Server) -> list[str]:
+def digests(bot_api: BotApiServer) -> list[str]:
     """What the operator reads."""
     return [m.text for m in bot_api.control.messages() if m.chat_id == ADMIN]
 
 
 def test_a_pass_without_trouble_is_told_only_to_who_wants_all(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """By default silence is good news; ``all`` tells of each pass that sent something."""
     users.insert_one(discount_user())
@@ -44,7 +44,7 @@ def test_a_pass_without_trouble_is_told_only_to_who_wants_all(
 
 
 def test_users_left_unknown_are_told_with_the_command_that_settles_them(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """One message, and what to type."""
     users.insert_many([discount_user() for _ in range(5)])
@@ -56,7 +56,7 @@ def test_users_left_unknown_are_told_with_the_command_that_settles_them(
     assert "ozh-notify reconcile discount" in told
 
 
-def test_many_lost_users_are_told(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_many_lost_users_are_told(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """A fifth of the pass cannot be written to: here is who."""
     people = [discount_user() for _ in range(50)]
     users.insert_many(people)
@@ -90,7 +90,7 @@ def test_many_are_a_fifth_and_no_fewer_than_ten(unreachable: int, claimed: int, 
     ],
 )
 def test_a_pass_that_ended_badly_is_told_with_what_to_do(
-    ozh: Ozh, users: Users, bot_api: Server, extra: dict[str, Any], code: int, command: str
+    ozh: Ozh, users: Users, bot_api: BotApiServer, extra: dict[str, Any], code: int, command: str
 ) -> None:
     """Also where the pass could not begin."""
     users.insert_many([discount_user() for _ in range(3)])
@@ -101,7 +101,7 @@ def test_a_pass_that_ended_badly_is_told_with_what_to_do(
 
 
 def test_with_a_proxy_that_is_misspelled_nothing_is_sent_past_it(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Where Telegram's own settings are wrong, the token goes nowhere."""
     done = ozh("discount", OZH_ADMIN_CHAT_ID=str(ADMIN), OZH_TELEGRAM_PROXY="sock:/typo")
@@ -111,7 +111,7 @@ def test_with_a_proxy_that_is_misspelled_nothing_is_sent_past_it(
 
 @pytest.mark.parametrize("kind", ["blocked", "flood"])
 def test_a_digest_that_cannot_be_delivered_is_a_warning(
-    ozh: Ozh, users: Users, bot_api: Server, kind: str
+    ozh: Ozh, users: Users, bot_api: BotApiServer, kind: str
 ) -> None:
     """The outcome is the pass's own, and the digest is tried once."""
     users.insert_one(discount_user())

@@ -15,7 +15,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify import logs
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import discount_user
 
@@ -28,7 +28,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def test_a_pass_ends_with_one_line_that_says_everything(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Machines get time, level, event, run, campaign and all counts; the run is the result's."""
     users.insert_many([discount_user() for _ in range(4)])
@@ -44,7 +44,7 @@ def test_a_pass_ends_with_one_line_that_says_everything(
 
 
 def test_a_line_a_user_is_there_only_when_asked_for(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Chat ids are personal: they are logged with ``-v`` only; the summary always is."""
     user = discount_user()
@@ -68,7 +68,7 @@ def test_a_line_a_user_is_there_only_when_asked_for(
 )  # fmt: skip
 def test_the_line_of_a_pass_that_needs_attention_is_found_by_its_level(
     level: str, code: int, words: str, variables: dict[str, Any],
-    ozh: Ozh, users: Users, bot_api: Server,
+    ozh: Ozh, users: Users, bot_api: BotApiServer,
 ) -> None:  # fmt: skip
     """`journalctl -p warning` shows it, with all that is wrong in that one line."""
     users.insert_one(discount_user())

@@ -18,7 +18,7 @@ from ozh_notify.monitoring.metrics import PassMetrics
 from ozh_notify.monitoring.targets import Targets
 from ozh_notify.passes.latency import SendTimes
 from ozh_notify.passes.result import outside
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers import watching
 from tests.helpers.users import bonus_user, discount_user
@@ -65,7 +65,7 @@ def quiet_now() -> str:
 
 @watching.needs("prometheus", "prometheus-node-exporter", "prometheus-pushgateway")
 def test_a_prometheus_query_returns_the_figures_of_the_last_pass_by_either_way(
-    ozh: Ozh, users: Users, bot_api: Server, monitoring: Monitoring
+    ozh: Ozh, users: Users, bot_api: BotApiServer, monitoring: Monitoring
 ) -> None:
     """What a pass printed is what Prometheus says; a failed pass keeps the last success."""
     users.insert_many([discount_user() for _ in range(12)])
@@ -109,7 +109,7 @@ def test_a_prometheus_query_returns_the_figures_of_the_last_pass_by_either_way(
 
 @watching.needs("prometheus-pushgateway")
 def test_shards_push_beside_each_other(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """Pods of one campaign do not overwrite each other's figures."""
     users.insert_many([discount_user(), discount_user()])
@@ -122,7 +122,7 @@ def test_shards_push_beside_each_other(
 
 
 def test_a_file_without_the_campaign_in_its_name_keeps_what_others_wrote(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """Campaigns and shards may share one file; each replaces its own figures only."""
     users.insert_many([discount_user(), discount_user(), bonus_user()])
@@ -136,7 +136,7 @@ def test_a_file_without_the_campaign_in_its_name_keeps_what_others_wrote(
 
 
 def test_the_campaign_is_spelled_as_files_and_as_addresses_spell_it(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """``{campaign}`` is ``daily_bonus`` in a file's name, else ``daily-bonus``; no draft stays."""
     folder = tmp_path / "textfiles"
@@ -150,7 +150,7 @@ def test_the_campaign_is_spelled_as_files_and_as_addresses_spell_it(
 
 
 def test_quiet_hours_are_a_success_of_the_discount_and_none_of_the_daily_bonus(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """At night the discount has nothing to do; a bonus that only tries at night reaches nobody."""
     file = tmp_path / "ozh.prom"
@@ -179,7 +179,7 @@ def test_wrong_settings_are_reported_as_far_as_they_can_be_read(
 
 
 def test_the_histogram_tells_how_long_telegram_took(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """Each send is counted once, in the bucket of its seconds."""
     users.insert_many([discount_user() for _ in range(3)])
@@ -217,7 +217,7 @@ def test_passes_that_write_one_file_at_once_lose_nothing_and_no_reader_sees_half
 
 @pytest.mark.parametrize("trouble", ["refuses", "no folder"])
 def test_metrics_that_cannot_be_delivered_are_one_warning(
-    ozh: Ozh, users: Users, bot_api: Server, trouble: str, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, trouble: str, tmp_path: Path
 ) -> None:
     """The outcome stays, and no password is printed."""
     users.insert_one(discount_user())
@@ -237,7 +237,7 @@ def test_metrics_that_cannot_be_delivered_are_one_warning(
 
 @pytest.mark.parametrize("arguments", [("--dry-run",), ("--user", "7"), ("--test-to", "7")])
 def test_trial_runs_are_reported_nowhere(
-    ozh: Ozh, users: Users, bot_api: Server, arguments: tuple[str, ...], tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
     """A dry run, a preview and a pass for single users disturb neither figures nor switch."""
     users.insert_one(discount_user(telegram_id=7))
@@ -258,7 +258,7 @@ def test_trial_runs_are_reported_nowhere(
 
 
 def test_a_pass_over_an_empty_collection_is_no_success(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """A mistyped database would be green for ever, and nobody messaged."""
     file = tmp_path / "x.prom"

@@ -15,7 +15,7 @@ from ozh_notify.errors import ConfigError
 from ozh_notify.logs import Redactor
 from ozh_notify.monitoring import ping
 from ozh_notify.passes.result import outside
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Ozh
 from tests.helpers import watching
 from tests.helpers.users import discount_user
@@ -24,7 +24,7 @@ Users = Collection[dict[str, Any]]
 
 
 def test_a_pass_says_start_and_then_its_exit_code_with_its_result(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """The two arrive in this order, before the query; the body is what ``--json`` prints."""
     users.insert_one(discount_user())
@@ -47,7 +47,7 @@ def test_a_pass_says_start_and_then_its_exit_code_with_its_result(
 def test_a_pass_that_ended_badly_says_how(
     ozh: Ozh,
     users: Users,
-    bot_api: Server,
+    bot_api: BotApiServer,
     extra: dict[str, Any],
     rule: str | None,
     paths: list[str],
@@ -62,7 +62,7 @@ def test_a_pass_that_ended_badly_says_how(
 
 
 def test_a_ping_is_repeated_only_where_that_may_help(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A 503 is tried again, a 404 is not; neither changes the outcome nor prints the address."""
     users.insert_one(discount_user())
@@ -77,7 +77,7 @@ def test_a_ping_is_repeated_only_where_that_may_help(
 
 
 def test_watchers_that_hang_cost_seconds_and_no_result(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """The result is printed and the exit code is the pass's own."""
     users.insert_one(discount_user())
@@ -93,7 +93,7 @@ def test_watchers_that_hang_cost_seconds_and_no_result(
 
 
 def test_a_signal_is_obeyed_in_time_though_everything_that_watches_hangs(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """SIGTERM's ten seconds hold, and the result is printed."""
     users.insert_many([discount_user() for _ in range(50)])

@@ -15,7 +15,7 @@ from ozh_notify import __version__
 from ozh_notify.campaigns import registry
 from ozh_notify.config import settings as settings_module
 from ozh_notify.operator.check import check, exit_code
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import on_a_terminal
 from tests.conftest import PASSWORD, Finished, Ozh
 from tests.helpers.users import (
@@ -183,7 +183,7 @@ async def test_what_a_wrong_setting_touches_is_not_looked_at(
 
 
 def test_an_outage_is_69_and_a_wrong_configuration_wins_over_it(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """An outage may pass by itself; and each leaves the other's lines."""
     users.insert_many(crowd(3))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import (
     ago,
@@ -27,7 +27,7 @@ def kept(users: Users, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_muted_user_gets_no_campaign_until_unmuted(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Of neither campaign; everybody else does."""
     muted = {**discount_user(), **{"registered_at": ago(hours=3)}}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, Ozh
 from tests.helpers.users import (
     ago,
@@ -82,7 +82,7 @@ def test_lapsed_claims_are_swept_before_the_listing(ozh: Ozh, users: Users) -> N
 
 
 def test_resent_users_are_messaged_by_the_next_pass_and_only_they(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """(h): `--resend` -> `retry` without hold and claim."""
     again, left = held("unknown", error="timeout"), held("unknown")
@@ -99,7 +99,7 @@ def test_resent_users_are_messaged_by_the_next_pass_and_only_they(
 
 
 def test_users_marked_sent_carry_the_flag_and_are_left_alone(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """(i): `--mark-sent` -> `sent` for good, with ``discount_offered``."""
     doubtful = held("unknown")

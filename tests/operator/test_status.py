@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.users import (
     ago,
@@ -78,7 +78,9 @@ def test_users_are_counted_by_state_with_how_many_are_held(ozh: Ozh, users: User
     assert f"oldest unknown: chat {oldest['telegram_id']}, since 20" in table
 
 
-def test_what_is_due_is_what_the_next_pass_finds(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_what_is_due_is_what_the_next_pass_finds(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
     """And what a pass did is seen: its run, when, and how many by state."""
     users.insert_many([discount_user() for _ in range(6)] + [bonus_user() for _ in range(4)])
     before = ozh("status", "--json")
@@ -148,7 +150,7 @@ def test_odd_states_are_counted_and_stop_nothing(ozh: Ozh, users: Users) -> None
     assert "oldest unknown: chat" in table.out
 
 
-def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Each user with state, time and Telegram's id of the message; of that run alone."""
     users.insert_many([discount_user() for _ in range(3)])
     bot_api.control.rules([{"do": "blocked", "skip": 1, "times": 1}])

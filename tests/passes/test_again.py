@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import wait_until
 from tests.conftest import Ozh
 from tests.helpers.odd_users import (
@@ -51,7 +51,7 @@ def stale_backend(users: Users) -> Iterator[None]:
 
 
 def test_a_reset_flag_is_no_reason_to_offer_again_unless_it_is_said(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Without `--again` the delivery state decides and the dry run tells; with it, who was
     `sent` and qualifies by all else gets another, and who is in doubt never does.
@@ -92,7 +92,7 @@ def test_a_reset_flag_is_no_reason_to_offer_again_unless_it_is_said(
 
 
 def test_again_never_takes_whom_this_very_pass_or_one_beside_it_reached(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """While a backend resets every flag at once, two passes at a time still send once each."""
     people = [Someone("eligible", discount_user(), due=True) for _ in range(30)]
@@ -110,7 +110,7 @@ def test_again_never_takes_whom_this_very_pass_or_one_beside_it_reached(
 
 @pytest.mark.parametrize("options", [("--user", "9009"), ("--limit", "1")])
 def test_again_goes_with_what_narrows_a_pass(
-    options: tuple[str, ...], ozh: Ozh, users: Users, bot_api: Server
+    options: tuple[str, ...], ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """One user can be given another offer on purpose, the others are left alone."""
     newest: dict[str, Any] = {"telegram_id": 9009, "first_generation_at": ago(hours=25)}

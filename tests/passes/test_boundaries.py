@@ -11,7 +11,7 @@ import pytest
 from bson import Code
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.odd_users import (
     FAR,
@@ -167,7 +167,7 @@ def inside_others(campaign: str) -> Iterator[Someone]:
 
 @pytest.mark.parametrize("campaign", MAKE)
 def test_fields_may_be_inside_others_but_not_inside_arrays(
-    campaign: str, ozh: Ozh, users: Users, bot_api: Server
+    campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """MongoDB looks into arrays on the way; a criterion that is met in there is not met."""
     people = insert(users, inside_others(campaign))
@@ -192,7 +192,7 @@ def test_fields_may_be_inside_others_but_not_inside_arrays(
     assert ozh(campaign, "--json", **NESTED).json()["sent"] == 0
 
 
-def test_the_chat_id_may_be_the_documents_id(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_the_chat_id_may_be_the_documents_id(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """As many bots store their users; also where only some are asked for."""
     users.insert_many([{**discount_user(), "_id": chat} for chat in (31, 32, 33)])
     users.insert_one({**discount_user(), "_id": "34"})
@@ -222,7 +222,7 @@ EXTRA: list[tuple[dict[str, Any], set[str]]] = [
 
 @pytest.mark.parametrize(("extra", "due"), EXTRA)
 def test_the_extra_filter_holds_beside_every_criterion(
-    extra: dict[str, Any], due: set[str], ozh: Ozh, users: Users, bot_api: Server
+    extra: dict[str, Any], due: set[str], ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Whatever it names, it never lets in anybody the campaign is not for."""
     kinds: dict[str, dict[str, Any]] = {
@@ -242,7 +242,7 @@ def test_the_extra_filter_holds_beside_every_criterion(
 
 @pytest.mark.parametrize("extra", ['{"banned": {"$no": 1}}', '{"$no": []}'])
 def test_a_filter_the_server_refuses_messages_nobody(
-    extra: str, ozh: Ozh, users: Users, bot_api: Server
+    extra: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """It is JSON, but no filter: the configuration is wrong."""
     users.insert_one(discount_user())

@@ -13,7 +13,7 @@ import pytest
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config import settings
 from ozh_notify.config.settings import local
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.delivery_state import State, hold_until
 from tests.conftest import Ozh
 from tests.helpers.passes import (
@@ -38,7 +38,7 @@ def both(**fields: Any) -> dict[str, Any]:
 
 
 def test_the_end_of_the_day_and_of_the_hours_ends_a_pass(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """75 at local midnight, and where quiet hours begin: what is unsent is given back.
 
@@ -82,7 +82,7 @@ def test_the_end_of_the_day_and_of_the_hours_ends_a_pass(
 
 
 def test_the_night_of_a_change_of_summer_time_reminds_everybody_once_a_day(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """At 2:00 it becomes 3:00: the day of 23 hours has its reminder, and the next day too."""
     berlin = ZoneInfo("Europe/Berlin")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.passes import (
     FAR,
@@ -51,7 +51,7 @@ def people(count: int, **fields: Any) -> list[dict[str, Any]]:
 
 
 def test_a_lapsed_claim_is_swept_to_unknown_and_not_sent(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """It keeps claim, run and attempts; a claim that still holds is left alone; neither is sent."""
     lapsed = discount_user(ozh_notify={"discount": claimed()})
@@ -75,7 +75,7 @@ def test_a_lapsed_claim_is_swept_to_unknown_and_not_sent(
 
 
 def test_a_sending_user_is_claimed_by_no_pass_whatever_the_hold(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Without a hold, or with one that is over but for the sweep: only the sweep takes it."""
     bare = {"state": "sending", "at": ago(days=2), "run": "run-1"}
@@ -89,7 +89,7 @@ def test_a_sending_user_is_claimed_by_no_pass_whatever_the_hold(
 
 
 def test_a_claim_of_yesterday_holds_until_the_midnight_after_its_own_day(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """The daily bonus: whoever sweeps it and when, today's reminder is not lost."""
     yesterday = claimed(at=ago(days=1), hold_until=ago(hours=23))
@@ -114,7 +114,7 @@ ODD_SLOTS = (
 
 
 def test_an_odd_claim_stops_neither_the_sweep_nor_the_pass(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """What a backend has written there is no reason to message nobody else, or that user."""
     users.insert_many(discount_user(ozh_notify=odd) for odd in ODD_SLOTS)
@@ -130,7 +130,7 @@ def test_an_odd_claim_stops_neither_the_sweep_nor_the_pass(
 
 
 def test_a_claim_says_in_the_document_what_is_about_to_happen(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`sending`, the lease, claim, run and time are there before the message; of the earlier
     delivery neither message id nor error stays."""
@@ -160,7 +160,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """They are counted as skipped; so is who was deleted; their documents are left alone."""
     who = people(20)
@@ -182,7 +182,7 @@ def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
 
 
 def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Claimed and not sent: 75 says that something was left; the next pass calls it invalid."""
     who = people(20)
@@ -200,7 +200,9 @@ def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
     assert (ozh("discount", "--json").json()["invalid"], len(chats(bot_api))) == (1, 19)
 
 
-def test_two_passes_at_once_message_each_user_once(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_two_passes_at_once_message_each_user_once(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
     """Losing a claim is normal; between them they reach everybody."""
     users.insert_many(people(120))
     bot_api.control.settings(latency_ms=20)
@@ -214,7 +216,7 @@ def test_two_passes_at_once_message_each_user_once(ozh: Ozh, users: Users, bot_a
 
 
 def test_a_send_starts_only_while_its_claim_is_young(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """A machine that slept sends nothing on an old claim: it is given back, and the pass ends.
 
@@ -354,7 +356,7 @@ async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None
 
 
 def test_what_a_killed_pass_had_claimed_is_sent_to_nobody_twice(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`kill -9`: beside the claims it left the next pass serves the rest, each once."""
     users.insert_many(people(60))

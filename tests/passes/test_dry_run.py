@@ -12,7 +12,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.odd_users import (
     FAR,
@@ -146,7 +146,9 @@ def test_the_table_says_it_in_words(campaign: str, ozh: Ozh, users: Users) -> No
 
 
 @pytest.mark.parametrize("campaign", CAMPAIGNS)
-def test_a_dry_run_leaves_no_trace(campaign: str, ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_a_dry_run_leaves_no_trace(
+    campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
     """Not one byte of a document differs, nothing is swept, Telegram is never asked; whatever
     the users are, those it counts and those it leaves out are all of them.
     """

@@ -16,7 +16,7 @@ import pytest
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh, server_kind
 from tests.helpers.passes import (
     Users,
@@ -41,7 +41,7 @@ def people(count: int) -> list[dict[str, Any]]:
 
 
 def disturbed(
-    ozh: Ozh, bot_api: Server, client: Client, *commands: str, times: Any = 3, **fault: Any
+    ozh: Ozh, bot_api: BotApiServer, client: Client, *commands: str, times: Any = 3, **fault: Any
 ) -> Finished:
     """A pass whose commands fail from its fifth message on."""
     process = ozh.start("discount", "--json", "--rate", "40")
@@ -64,7 +64,7 @@ PASSING: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_that_passes_costs_nobody_a_message(
-    fault: str, ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    fault: str, ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """Whether the write was applied or not: it is repeated by its claim id, and read back."""
     users.insert_many(people(40))
@@ -82,7 +82,7 @@ def test_a_fault_that_passes_costs_nobody_a_message(
 
 @pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 91}])
 def test_a_claim_that_cannot_be_read_back_at_once_is_read_again(
-    fault: dict[str, Any], ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    fault: dict[str, Any], ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """It was applied: whom it took is sent to, and nobody is left behind."""
     users.insert_many(people(40))
@@ -93,7 +93,7 @@ def test_a_claim_that_cannot_be_read_back_at_once_is_read_again(
 
 
 def test_whom_a_claim_of_unknown_effect_had_taken_is_given_back(
-    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The read-back fails for good: nobody was sent to, so nobody is to wait for a lease."""
     users.insert_many(people(40))
@@ -108,7 +108,7 @@ def test_whom_a_claim_of_unknown_effect_had_taken_is_given_back(
 
 
 def test_a_server_that_stays_away_before_the_first_claim_is_69(
-    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The claim is repeated for a bounded time; nobody is messaged or left behind."""
     users.insert_many(people(5))
@@ -124,7 +124,7 @@ def test_a_server_that_stays_away_before_the_first_claim_is_69(
 
 
 def test_a_signal_while_writes_fail_ends_it_in_time(
-    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """Whoever stops a pass that is trying in vain need not wait for its patience."""
     users.insert_many(people(40))
@@ -145,7 +145,7 @@ def test_a_signal_while_writes_fail_ends_it_in_time(
 
 
 def test_a_step_down_in_mid_pass_is_waited_for(
-    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """A new primary is found within the time writes are repeated."""
     users.insert_many(people(40))
@@ -173,7 +173,7 @@ def writable(client: Client) -> bool:
 
 
 def test_a_server_that_dies_in_mid_pass_is_75_and_what_it_missed_is_told(
-    ozh: Ozh, bot_api: Server
+    ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """Its memory is gone with it here: the log alone says who was reached."""
     with mongo.run(server_kind()) as server:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import bonus_user, discount_user, user
 
@@ -15,7 +15,7 @@ Users = Collection[dict[str, Any]]
 
 
 def test_the_discount_reaches_whom_it_is_for_and_is_remembered(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Each eligible user gets one message, then ``discount_offered`` is True."""
     users.insert_many([*(discount_user() for _ in range(30)), *(user() for _ in range(10))])
@@ -30,7 +30,7 @@ def test_the_discount_reaches_whom_it_is_for_and_is_remembered(
 
 @pytest.mark.parametrize("campaign", ["discount", "daily-bonus"])
 def test_a_second_pass_reaches_nobody(
-    ozh: Ozh, users: Users, bot_api: Server, campaign: str
+    ozh: Ozh, users: Users, bot_api: BotApiServer, campaign: str
 ) -> None:
     """No user gets the same message twice."""
     users.insert_many([*(discount_user() for _ in range(5)), *(bonus_user() for _ in range(5))])
@@ -40,7 +40,7 @@ def test_a_second_pass_reaches_nobody(
 
 
 def test_two_thousand_users_are_all_delivered_once_at_a_thousand_a_second(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """At Telegram's paid ceiling nobody is lost and nobody is messaged twice."""
     users.insert_many([discount_user() for _ in range(2000)])

@@ -9,7 +9,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.conftest import PASSWORD, Finished, Ozh
 from tests.helpers.passes import (
@@ -39,7 +39,7 @@ def told(result: Finished) -> dict[int, tuple[str, str]]:
     return {int(chat): (state, message_id) for chat, state, message_id in lines}
 
 
-def check_told(users: Users, bot_api: Server, result: Finished, key: str = "discount") -> int:
+def check_told(users: Users, bot_api: BotApiServer, result: Finished, key: str = "discount") -> int:
     """Every message stands in the database or on stderr, with its id; how many on stderr."""
     lines, stored = told(result), deliveries(users, key)
     for message in bot_api.control.messages():
@@ -53,7 +53,7 @@ def check_told(users: Users, bot_api: Server, result: Finished, key: str = "disc
 
 
 def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
-    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client, tmp_path: Path
 ) -> None:
     """One ERROR line a user, also with LOGGING_ENABLED=False; then `--mark-sent` settles them.
 
@@ -90,7 +90,7 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
 
 @pytest.mark.long
 def test_a_connection_lost_after_a_delivery_is_75_and_told(
-    ozh: Ozh, users: Users, bot_api: Server, mongo_client: Client
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The write is repeated for a bounded time; what was delivered meanwhile is not hidden."""
     users.insert_many(people(6))
@@ -127,7 +127,7 @@ class Broken(Discount):
 
 @pytest.mark.parametrize(("method", "count"), [("remembers", 3), ("closed", 14), ("period_end", 6)])
 def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
-    method: str, count: int, ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    method: str, count: int, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """70, the traceback and the true counts; what it kept from being recorded is told.
 
@@ -160,7 +160,7 @@ def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
 
 
 def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """A first refusal waits for a second one; where none comes, it is what it is."""
     who = people(20)
@@ -180,7 +180,7 @@ def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
 
 
 def test_a_bug_in_the_recorder_stops_the_pass_at_once(
-    ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """It does not go on sending what it cannot record."""
     users.insert_many(people(200))

@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.candidates import Candidate, Candidates, shard_of
 from tests.conftest import Finished, Ozh
 from tests.helpers.users import discount_user
@@ -37,7 +37,7 @@ def together(ozh: Ozh, numbers: list[int]) -> list[Finished]:
     return [ozh.finished(one, *one.communicate(timeout=100)) for one in started]
 
 
-def check_everybody_once(users: Users, bot_api: Server, results: list[Finished]) -> None:
+def check_everybody_once(users: Users, bot_api: BotApiServer, results: list[Finished]) -> None:
     """Each user got exactly one message, and the shards' counts say the same."""
     assert [result.code for result in results] == [0] * len(results), results[0].err
     chats = [message.chat_id for message in bot_api.control.messages()]
@@ -46,7 +46,9 @@ def check_everybody_once(users: Users, bot_api: Server, results: list[Finished])
     assert users.count_documents({"ozh_notify.discount.state": "sent"}) == len(chats)
 
 
-def test_four_shards_share_the_work_and_the_rate(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_four_shards_share_the_work_and_the_rate(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
     """Each user once, shares about even, each at its part of the rate."""
     users.insert_many([discount_user() for _ in range(MANY)])
     results = together(ozh, list(range(SHARDS)))
@@ -68,7 +70,9 @@ def test_four_shards_share_the_work_and_the_rate(ozh: Ozh, users: Users, bot_api
     assert times[-1] - times[0] > 0.8 * MANY / RATE, "all together were faster than the rate"
 
 
-def test_a_shard_that_never_starts_loses_nobody(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_a_shard_that_never_starts_loses_nobody(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
     """The others take what it leaves."""
     users.insert_many([discount_user() for _ in range(MANY // 2)])
     results = together(ozh, [0, 1, 3])
@@ -77,7 +81,7 @@ def test_a_shard_that_never_starts_loses_nobody(ozh: Ozh, users: Users, bot_api:
     assert len(rest) > 5, "the missing shard had no share to speak of"
 
 
-def test_an_option_wins_over_the_pods_number(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_an_option_wins_over_the_pods_number(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """And one of the two variables alone makes no shard."""
     users.insert_many([discount_user() for _ in range(3)])
     option = ozh("discount", "--json", "--shard", "1/2", OZH_SHARDS="4", JOB_COMPLETION_INDEX="0")

@@ -16,7 +16,7 @@ import pymongo
 import pytest
 
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, Finished, Ozh, server_kind
 from tests.helpers.passes import (
     Users,
@@ -54,7 +54,7 @@ def interrupted(
     return result, said
 
 
-def asked(bot_api: Server, method: str, times: int = 1) -> Callable[[], bool]:
+def asked(bot_api: BotApiServer, method: str, times: int = 1) -> Callable[[], bool]:
     """Whether the Bot API has been asked so often."""
     return lambda: bot_api.control.requests()["by_method"].get(method, 0) >= times
 
@@ -74,7 +74,7 @@ MOMENTS: dict[str, tuple[signal.Signals, dict[str, Any] | None, int]] = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_signal_finishes_what_is_in_flight_and_gives_back_the_rest(
-    moment: str, ozh: Ozh, users: Users, bot_api: Server
+    moment: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """75, nobody in doubt where Telegram answers, nobody lost: the next pass serves the others."""
     users.insert_many(people(60))
@@ -97,7 +97,7 @@ def test_a_signal_finishes_what_is_in_flight_and_gives_back_the_rest(
     check_states(users, bot_api)
 
 
-def test_a_second_signal_changes_nothing(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_a_second_signal_changes_nothing(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Whoever presses Ctrl-C twice does not lose what is in flight."""
     users.insert_many(people(20))
     bot_api.control.rules([{"do": "slow", "seconds": 1.5}])
@@ -112,7 +112,7 @@ def test_a_second_signal_changes_nothing(ozh: Ozh, users: Users, bot_api: Server
 
 
 def test_a_telegram_that_does_not_answer_leaves_unknown_in_time(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """What was in flight may have been delivered; the claim stays for whoever settles it."""
     users.insert_many(people(20))
@@ -135,7 +135,7 @@ def test_a_telegram_that_does_not_answer_leaves_unknown_in_time(
 
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_before_the_first_claim_claims_nobody(
-    number: signal.Signals, ozh: Ozh, users: Users, bot_api: Server
+    number: signal.Signals, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Here while Telegram is slow to say who the bot is."""
     users.insert_many(people(5))
@@ -160,7 +160,7 @@ def catches(pid: int, number: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 def test_ctrl_c_during_the_imports_is_an_interruption_too(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """From the program's first line on, whatever is being loaded just then: no traceback."""
     users.insert_many(people(3))
@@ -212,7 +212,12 @@ SLOW_IMPORT = "import time; open('loading', 'w').close(); time.sleep(60)"
 @pytest.mark.parametrize("number", BOTH)
 @pytest.mark.parametrize("early", [True, False])
 def test_as_process_1_of_a_container_it_hears_signals(
-    early: bool, number: signal.Signals, ozh: Ozh, users: Users, bot_api: Server, tmp_path: Path
+    early: bool,
+    number: signal.Signals,
+    ozh: Ozh,
+    users: Users,
+    bot_api: BotApiServer,
+    tmp_path: Path,
 ) -> None:
     """Linux ignores them for process 1 unless it has a handler of its own; also while it loads."""
     users.insert_many(people(40))
@@ -247,7 +252,7 @@ def test_as_process_1_of_a_container_it_hears_signals(
 # --- when MongoDB hangs ---
 
 
-def test_a_signal_while_mongodb_hangs_ends_it_in_time(ozh: Ozh, bot_api: Server) -> None:
+def test_a_signal_while_mongodb_hangs_ends_it_in_time(ozh: Ozh, bot_api: BotApiServer) -> None:
     """What was delivered and cannot be recorded is told, and nothing is waited for in vain."""
     with (
         mongo.run(server_kind()) as server,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ozh_notify.sandbox.botapi import client as botapi
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Finished, Ozh
 from tests.helpers.passes import (
     Users,
@@ -78,7 +78,7 @@ def test_a_token_that_telegram_rejects_claims_nobody(ozh: Ozh, users: Users) -> 
 
 
 def test_a_token_that_is_revoked_in_mid_pass_gives_back_the_rest(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """401 is nobody's outcome: what was sent is `sent`, the others are the next pass's."""
     users.insert_many(people(20))
@@ -97,7 +97,7 @@ def test_a_token_that_is_revoked_in_mid_pass_gives_back_the_rest(
 
 @pytest.mark.parametrize("delivered", [0, 4])
 def test_two_refused_messages_in_a_row_are_the_templates_fault(
-    delivered: int, ozh: Ozh, users: Users, bot_api: Server
+    delivered: int, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Both are given back, before and after a delivery; the reason is told."""
     users.insert_many(people(12))
@@ -113,7 +113,7 @@ def test_two_refused_messages_in_a_row_are_the_templates_fault(
 
 
 def test_one_refused_message_is_that_users_and_the_pass_goes_on(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Also the first one, the last one, and two that do not follow each other."""
     who = people(9)
@@ -133,7 +133,7 @@ def test_one_refused_message_is_that_users_and_the_pass_goes_on(
 
 @pytest.mark.parametrize("words", ["chat not found", "something new"])
 def test_ten_strangers_in_a_row_before_any_delivery_mean_the_wrong_bot(
-    words: str, ozh: Ozh, users: Users, bot_api: Server
+    words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Nobody pays for a wrong token with thirty days: all ten are given back."""
     users.insert_many(people(30))
@@ -147,7 +147,9 @@ def test_ten_strangers_in_a_row_before_any_delivery_mean_the_wrong_bot(
     assert set(states(users)) <= {"retry", ""}
 
 
-def test_nine_strangers_and_a_friend_are_just_that(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_nine_strangers_and_a_friend_are_just_that(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
     """A delivery ends the row, and after one no row of strangers stops a pass."""
     who = people(25)
     users.insert_many(who)
@@ -160,7 +162,7 @@ def test_nine_strangers_and_a_friend_are_just_that(ozh: Ozh, users: Users, bot_a
 
 
 def test_strangers_whom_a_pass_has_tried_before_stop_nothing(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Those whose hold is over are retried first; they say nothing about the bot."""
     tried = {"state": "unreachable", "hold_until": ago(days=1), "at": ago(days=31), "attempts": 1}
@@ -173,7 +175,7 @@ def test_strangers_whom_a_pass_has_tried_before_stop_nothing(
 
 
 def test_who_was_claimed_and_never_sent_to_is_still_a_stranger(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A wrong bot does not get at more users because a pass had claimed them ahead."""
     users.insert_many(people(40))
@@ -190,7 +192,7 @@ def test_who_was_claimed_and_never_sent_to_is_still_a_stranger(
 
 @pytest.mark.parametrize("daily", [False, True])
 def test_a_spent_flood_budget_ends_the_pass_and_gives_back_the_rest(
-    daily: bool, ozh: Ozh, users: Users, bot_api: Server
+    daily: bool, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Nobody is counted against: the next pass finds them as before."""
     users.insert_many(bonus_user() if daily else discount_user() for _ in range(12))
@@ -207,7 +209,7 @@ def test_a_spent_flood_budget_ends_the_pass_and_gives_back_the_rest(
 
 
 def test_after_a_429_it_waits_and_goes_on_at_half_the_rate(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """And no lower on further ones; whoever met the 429 gets the message once."""
     users.insert_many(people(21))
@@ -236,7 +238,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("delivered", [False, True])
 @pytest.mark.parametrize("kind", TROUBLE)
 def test_ten_failures_in_a_row_stop_the_pass_and_stay_unknown(
-    kind: str, delivered: bool, ozh: Ozh, users: Users, bot_api: Server
+    kind: str, delivered: bool, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """69 where nothing was delivered, 75 where something was; the unsent are given back."""
     users.insert_many(people(40))
@@ -261,7 +263,7 @@ def test_ten_failures_in_a_row_stop_the_pass_and_stay_unknown(
 
 
 def test_nine_failures_in_a_row_and_a_delivery_stop_nothing(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Any answer that makes sense ends the row."""
     users.insert_many(people(20))
@@ -272,7 +274,7 @@ def test_nine_failures_in_a_row_and_a_delivery_stop_nothing(
 
 
 def test_ten_timeouts_in_a_row_stop_the_pass_and_stay_unknown(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Telegram takes each message and never answers; here a send may take one second, not 20."""
     users.insert_many(people(30))

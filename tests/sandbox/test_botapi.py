@@ -17,7 +17,7 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import Forbidden, RetryAfter
 
 from ozh_notify.sandbox.botapi import links
-from ozh_notify.sandbox.botapi.client import Server, run
+from ozh_notify.sandbox.botapi.client import BotApiServer, run
 from ozh_notify.sandbox.botapi.config import Config
 from ozh_notify.sandbox.botapi.server import start
 
@@ -25,18 +25,18 @@ Answer = tuple[int, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[Server]:
+def process() -> Iterator[BotApiServer]:
     with run() as server:
         yield server
 
 
 @pytest.fixture
-def server(process: Server) -> Server:
+def server(process: BotApiServer) -> BotApiServer:
     process.control.reset()
     return process
 
 
-def exchange(server: Server, path: str, payload: object = None) -> tuple[int, bytes]:
+def exchange(server: BotApiServer, path: str, payload: object = None) -> tuple[int, bytes]:
     """One request over a connection of its own; what goes wrong is raised as it is."""
     address = urllib.parse.urlsplit(server.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=5)
@@ -49,13 +49,13 @@ def exchange(server: Server, path: str, payload: object = None) -> tuple[int, by
         connection.close()
 
 
-def ask(server: Server, method: str, token: str | None = None, **params: Any) -> Answer:
+def ask(server: BotApiServer, method: str, token: str | None = None, **params: Any) -> Answer:
     """One call of the Bot API."""
     status, body = exchange(server, f"/bot{token or server.token}/{method}", params)
     return status, json.loads(body)
 
 
-def send(server: Server, chat_id: object = 5, text: object = "hi", **params: Any) -> Answer:
+def send(server: BotApiServer, chat_id: object = 5, text: object = "hi", **params: Any) -> Answer:
     return ask(server, "sendMessage", chat_id=chat_id, text=text, **params)
 
 
@@ -63,14 +63,14 @@ def description(reply: Answer) -> str:
     return str(reply[1]["description"])
 
 
-def delivered_chats(server: Server) -> list[int]:
+def delivered_chats(server: BotApiServer) -> list[int]:
     return [message.chat_id for message in server.control.messages()]
 
 
 # --- methods ---
 
 
-def test_get_me_names_the_bot_of_the_token(server: Server) -> None:
+def test_get_me_names_the_bot_of_the_token(server: BotApiServer) -> None:
     """The id is the token's; method names are not case sensitive."""
     status, body = ask(server, "GETME")
     assert status == 200
@@ -83,20 +83,20 @@ def test_get_me_names_the_bot_of_the_token(server: Server) -> None:
     [("654321:AAA", 401, "Unauthorized"), ("nonsense", 404, "Not Found"), (":", 404, "Not Found")],
 )
 def test_a_wrong_token_is_refused_as_telegram_does(
-    server: Server, token: str, status: int, text: str
+    server: BotApiServer, token: str, status: int, text: str
 ) -> None:
     """An unknown token is 401, one that is none at all is 404."""
     expected = {"ok": False, "error_code": status, "description": text}
     assert ask(server, "getMe", token) == (status, expected)
 
 
-def test_an_unknown_method_or_path_is_not_found(server: Server) -> None:
+def test_an_unknown_method_or_path_is_not_found(server: BotApiServer) -> None:
     """404, in JSON all the same."""
     assert description(ask(server, "sendMassage")) == "Not Found"
     assert exchange(server, "/")[0] == 404
 
 
-def test_a_message_is_delivered_recorded_and_answered(server: Server) -> None:
+def test_a_message_is_delivered_recorded_and_answered(server: BotApiServer) -> None:
     """The answer has Telegram's shape, the record what a test wants to know."""
     markup = {"inline_keyboard": [[{"text": "Buy", "callback_data": "buy"}]]}
     before = time.time()
@@ -115,7 +115,9 @@ def test_a_message_is_delivered_recorded_and_answered(server: Server) -> None:
     assert before <= message.time <= time.time()
 
 
-def test_message_ids_are_unique_and_messages_can_be_asked_for_since_one(server: Server) -> None:
+def test_message_ids_are_unique_and_messages_can_be_asked_for_since_one(
+    server: BotApiServer,
+) -> None:
     """Also after a reset no id comes twice."""
     first = send(server)[1]["result"]["message_id"]
     server.control.reset()
@@ -124,7 +126,7 @@ def test_message_ids_are_unique_and_messages_can_be_asked_for_since_one(server: 
     assert [m.message_id for m in server.control.messages(after=second)] == [third]
 
 
-async def test_parameters_come_by_query_form_json_or_multipart(server: Server) -> None:
+async def test_parameters_come_by_query_form_json_or_multipart(server: BotApiServer) -> None:
     """All four ways of the Bot API, by GET and by POST."""
     url = f"{server.url}/bot{server.token}/sendMessage"
     values = {"chat_id": "5", "text": "ж & 1"}
@@ -142,7 +144,7 @@ async def test_parameters_come_by_query_form_json_or_multipart(server: Server) -
     assert [m.text for m in server.control.messages()] == ["ж & 1"] * 4
 
 
-async def test_a_photo_needs_a_photo_and_keeps_to_the_caption_limit(server: Server) -> None:
+async def test_a_photo_needs_a_photo_and_keeps_to_the_caption_limit(server: BotApiServer) -> None:
     """A file, a URL or a file id; the caption is checked like a text, but may be empty."""
     url = f"{server.url}/bot{server.token}/sendPhoto"
     form = aiohttp.FormData({"chat_id": "5", "caption": "<i>c</i>", "parse_mode": "html"})
@@ -180,7 +182,7 @@ async def test_a_photo_needs_a_photo_and_keeps_to_the_caption_limit(server: Serv
     ],
 )
 def test_a_bad_message_is_refused_in_telegrams_words(
-    server: Server, params: dict[str, Any], text: str
+    server: BotApiServer, params: dict[str, Any], text: str
 ) -> None:
     """400, the very description Telegram gives, and nothing delivered."""
     status, body = send(server, **params)
@@ -188,7 +190,7 @@ def test_a_bad_message_is_refused_in_telegrams_words(
     assert delivered_chats(server) == []
 
 
-def test_the_limit_counts_characters_after_entities(server: Server) -> None:
+def test_the_limit_counts_characters_after_entities(server: BotApiServer) -> None:
     """Markup is free, and an emoji is one character."""
     assert send(server, text=f"<b>{'😀' * 4096}</b>", parse_mode="html")[0] == 200
 
@@ -232,7 +234,7 @@ BUTTON = "can't parse inline keyboard button: "
     ],
 )
 def test_a_bad_button_is_refused_in_telegrams_words(
-    server: Server, markup: object, text: str
+    server: BotApiServer, markup: object, text: str
 ) -> None:
     """Every shape of keyboard Telegram refuses."""
     assert description(send(server, reply_markup=markup)) == f"Bad Request: {text}"
@@ -283,7 +285,7 @@ def test_urls_of_buttons_are_judged_as_telegram_does(url: str, problem: str | No
     ],
 )
 def test_an_error_rule_answers_as_telegram_and_delivers_nothing(
-    server: Server, rule: dict[str, Any], status: int, body: str
+    server: BotApiServer, rule: dict[str, Any], status: int, body: str
 ) -> None:
     """Code and description are Telegram's."""
     server.control.rules([rule])
@@ -292,7 +294,7 @@ def test_an_error_rule_answers_as_telegram_and_delivers_nothing(
     assert delivered_chats(server) == []
 
 
-def test_parameters_come_with_flood_and_migration_only(server: Server) -> None:
+def test_parameters_come_with_flood_and_migration_only(server: BotApiServer) -> None:
     """A bare 429 has none."""
     server.control.rules(
         [
@@ -315,7 +317,7 @@ def test_parameters_come_with_flood_and_migration_only(server: Server) -> None:
     ],
 )
 async def test_a_body_that_is_no_json_can_come_with_any_status(
-    server: Server, rule: dict[str, Any], status: int, delivered: list[int]
+    server: BotApiServer, rule: dict[str, Any], status: int, delivered: list[int]
 ) -> None:
     """Whether the message arrived is the rule's business."""
     server.control.rules([rule])
@@ -330,7 +332,7 @@ async def test_a_body_that_is_no_json_can_come_with_any_status(
     [("no_result", {"ok": True}), ("bad_result", {"ok": True, "result": True})],
 )
 def test_a_result_can_be_missing_or_nonsense(
-    server: Server, kind: str, body: dict[str, Any]
+    server: BotApiServer, kind: str, body: dict[str, Any]
 ) -> None:
     """200 and JSON, but no message in it; delivered all the same."""
     server.control.rules([{"do": kind}])
@@ -344,7 +346,7 @@ def test_a_result_can_be_missing_or_nonsense(
     [("cut_before", []), ("cut_after", [5]), ("hang_before", []), ("hang_after", [5])],
 )
 def test_a_connection_can_be_cut_before_or_after_delivery(
-    server: Server, kind: str, delivered: list[int], reset: bool
+    server: BotApiServer, kind: str, delivered: list[int], reset: bool
 ) -> None:
     """No byte of an answer; with ``reset`` the peer sees a TCP reset."""
     server.control.rules([{"do": kind, "seconds": 0.05, "reset": reset}])
@@ -356,7 +358,7 @@ def test_a_connection_can_be_cut_before_or_after_delivery(
     assert server.control.requests()["by_status"] == {"cut": 1}
 
 
-async def post(server: Server, chat_id: int = 5, timeout: float = 5) -> tuple[int, bytes]:
+async def post(server: BotApiServer, chat_id: int = 5, timeout: float = 5) -> tuple[int, bytes]:
     url = f"{server.url}/bot{server.token}/sendMessage"
     limit = aiohttp.ClientTimeout(timeout)
     async with (
@@ -368,7 +370,7 @@ async def post(server: Server, chat_id: int = 5, timeout: float = 5) -> tuple[in
 
 @pytest.mark.parametrize("kind", ["slow", "slow_headers"])
 async def test_a_slow_answer_is_delivered_at_once_and_delays_nobody_else(
-    server: Server, kind: str
+    server: BotApiServer, kind: str
 ) -> None:
     """The record is there, and others are served, while the slow one still waits."""
     server.control.rules([{"do": kind, "seconds": 0.5, "chat_id": 1}])
@@ -384,7 +386,7 @@ async def test_a_slow_answer_is_delivered_at_once_and_delays_nobody_else(
     assert server.control.requests()["max_in_flight"] == 2
 
 
-async def test_a_client_that_gives_up_is_no_longer_in_flight(server: Server) -> None:
+async def test_a_client_that_gives_up_is_no_longer_in_flight(server: BotApiServer) -> None:
     """So ``max_in_flight`` counts what a sender really had under way."""
     server.control.rules([{"do": "hang_after", "seconds": 60, "times": 1}])
     with pytest.raises(asyncio.TimeoutError):
@@ -410,14 +412,14 @@ async def test_a_client_that_gives_up_is_no_longer_in_flight(server: Server) -> 
     ],
 )
 def test_a_rule_says_whom_and_how_often_it_hits(
-    server: Server, rule: dict[str, Any], statuses: list[int]
+    server: BotApiServer, rule: dict[str, Any], statuses: list[int]
 ) -> None:
     """One request each for the chats 1 to 6."""
     server.control.rules([{"do": "blocked", **rule}])
     assert [send(server, chat)[0] for chat in range(1, 7)] == statuses
 
 
-def test_chance_repeats_with_the_seed(server: Server) -> None:
+def test_chance_repeats_with_the_seed(server: BotApiServer) -> None:
     """The same seed, the same victims; some are hit and some are not."""
     server.control.rules([{"do": "blocked", "probability": 0.5}])
     runs = []
@@ -428,7 +430,7 @@ def test_chance_repeats_with_the_seed(server: Server) -> None:
     assert set(runs[0]) == {200, 403}
 
 
-def test_get_me_is_hit_only_by_name(server: Server) -> None:
+def test_get_me_is_hit_only_by_name(server: BotApiServer) -> None:
     """A rule for all methods means those that send."""
     server.control.rules([{"do": "blocked"}])
     assert ask(server, "getMe")[0] == 200
@@ -440,7 +442,7 @@ def test_get_me_is_hit_only_by_name(server: Server) -> None:
     "rules",
     [{}, [5], [{"do": "explode"}], [{"do": "slow", "secnods": 1}], [{"do": "slow", "skip": "x"}]],
 )
-def test_a_rule_that_makes_no_sense_is_refused(server: Server, rules: Any) -> None:
+def test_a_rule_that_makes_no_sense_is_refused(server: BotApiServer, rules: Any) -> None:
     """A typo in a test shows at once, instead of a rule that never fires."""
     with pytest.raises(ValueError, match=r"."):
         server.control._ask("POST", "rules", rules)
@@ -449,7 +451,7 @@ def test_a_rule_that_makes_no_sense_is_refused(server: Server, rules: Any) -> No
 # --- settings and counts ---
 
 
-def test_the_rate_limit_answers_429_and_ends_when_lifted(server: Server) -> None:
+def test_the_rate_limit_answers_429_and_ends_when_lifted(server: BotApiServer) -> None:
     """At most so many within a second; the others are asked to wait for one."""
     server.control.settings(rate_limit=3)
     replies = [send(server) for _ in range(5)]
@@ -459,7 +461,7 @@ def test_the_rate_limit_answers_429_and_ends_when_lifted(server: Server) -> None
     assert send(server)[0] == 200
 
 
-def test_latency_can_be_changed_while_running(server: Server) -> None:
+def test_latency_can_be_changed_while_running(server: BotApiServer) -> None:
     """Every answer waits for it; the counts do not."""
     server.control.settings(latency_ms=120)
     began = time.monotonic()
@@ -469,7 +471,7 @@ def test_latency_can_be_changed_while_running(server: Server) -> None:
         server.control.settings(latency_sm=1)
 
 
-def test_requests_are_counted_by_method_and_status(server: Server) -> None:
+def test_requests_are_counted_by_method_and_status(server: BotApiServer) -> None:
     """Attempts count, delivered or not."""
     server.control.rules([{"do": "blocked", "chat_id": 2}])
     began = time.time()
@@ -512,7 +514,7 @@ def test_the_process_ends_cleanly(how: str) -> None:
         assert server.process.wait(3) == 0
 
 
-def test_a_server_that_cannot_start_says_why(server: Server) -> None:
+def test_a_server_that_cannot_start_says_why(server: BotApiServer) -> None:
     """Its own words, instead of a time limit."""
     taken = urllib.parse.urlsplit(server.url).port or 0
     with pytest.raises(RuntimeError, match="address already in use"), run(port=taken):
@@ -520,7 +522,7 @@ def test_a_server_that_cannot_start_says_why(server: Server) -> None:
 
 
 async def test_python_telegram_bot_takes_it_for_telegram(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: BotApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own Bot, transport and error classes, from start to end."""
     monkeypatch.setenv("PTB_TIMEDELTA", "1")  # without it RetryAfter itself warns

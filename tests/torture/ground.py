@@ -82,7 +82,7 @@ class Ground:
     """Two servers and a folder; :meth:`fresh` gives a new database and an empty chat log."""
 
     def __init__(
-        self, uri: str, kind: str, api: botapi.Server, folder: Path, chance: random.Random
+        self, uri: str, kind: str, api: botapi.BotApiServer, folder: Path, chance: random.Random
     ) -> None:
         self.uri, self.kind, self.api, self.folder, self.chance = uri, kind, api, folder, chance
         self.client = pymongo.MongoClient[dict[str, Any]](

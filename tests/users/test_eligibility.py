@@ -10,7 +10,7 @@ import pytest
 from bson import Decimal128, Int64
 from pymongo.collection import Collection
 
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.odd_users import (
     FAR,
@@ -163,7 +163,7 @@ def check_invalid(people: Sequence[Someone], result: Finished) -> None:
 
 @pytest.mark.parametrize("campaign", CAMPAIGNS)
 def test_a_pass_reaches_exactly_those_it_is_for(
-    campaign: str, ozh: Ozh, users: Users, bot_api: Server
+    campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Whatever stands in a document decides about that user alone, and about nobody else."""
     people = insert(users, everybody(campaign))

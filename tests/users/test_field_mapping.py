@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
 from ozh_notify.config.settings import load
-from ozh_notify.sandbox.botapi.client import Server
+from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import field_mapping
 from tests.conftest import Ozh
 from tests.helpers.odd_users import NOWHERE, put
@@ -51,7 +51,7 @@ def test_a_wrong_mapping_messages_nobody(
     words: str,
     ozh: Ozh,
     users: Users,
-    bot_api: Server,
+    bot_api: BotApiServer,
 ) -> None:
     """Exit 78, with the variable, what was found, and the command that tells more."""
     people = [MAKE[campaign]() for _ in range(100)]
@@ -71,7 +71,7 @@ def test_a_wrong_mapping_messages_nobody(
 
 
 def test_a_flag_nobody_has_yet_is_fine_once_it_is_named(
-    ozh: Ozh, users: Users, bot_api: Server
+    ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A backend that adds it lazily: to set the variable says yes, that is its name."""
     users.insert_many([put(discount_user(), "discount_offered", NOWHERE) for _ in range(100)])
@@ -83,7 +83,7 @@ def test_a_flag_nobody_has_yet_is_fine_once_it_is_named(
     assert users.count_documents({"discount_offered": True}) == 100
 
 
-def test_few_users_are_no_proof(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_few_users_are_no_proof(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """In fewer than a hundred the same is a warning, and the pass goes on."""
     no_flag = [put(discount_user(), "discount_offered", NOWHERE) for _ in range(99)]
     users.insert_many(no_flag)
@@ -92,7 +92,7 @@ def test_few_users_are_no_proof(ozh: Ozh, users: Users, bot_api: Server) -> None
     assert "WARNING OZH_FIELD_DISCOUNT_OFFERED" in result.err
 
 
-def test_the_newest_two_hundred_decide(ozh: Ozh, users: Users, bot_api: Server) -> None:
+def test_the_newest_two_hundred_decide(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """What stood in older documents does not matter; what stands in all the newest does."""
     strings = [put(discount_user(), "generations_count", "1") for _ in range(150)]
     users.insert_many([*strings, *(discount_user() for _ in range(200))])

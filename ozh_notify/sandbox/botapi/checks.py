@@ -19,7 +19,7 @@ from ozh_notify.messaging.html import (
 
 from . import markup
 from .params import Params
-from .replies import Refused, bad_request
+from .replies import RequestRefused, bad_request
 
 BYTES_LIMIT = 1 << 15
 """Bytes of a text before its entities are parsed (``Client::get_formatted_text``)."""
@@ -50,7 +50,7 @@ def chat_id_of(params: Params) -> int | None:
 
 
 def check_text(params: Params) -> Draft:
-    """A sendMessage; raises `Refused` with Telegram's answer."""
+    """A sendMessage; raises `RequestRefused` with Telegram's answer."""
     raw = params.get("text", "")
     if not raw:
         raise bad_request("message text is empty")
@@ -58,7 +58,7 @@ def check_text(params: Params) -> Draft:
 
 
 def check_photo(params: Params) -> Draft:
-    """A sendPhoto; raises `Refused` with Telegram's answer."""
+    """A sendPhoto; raises `RequestRefused` with Telegram's answer."""
     if not params.get("photo"):
         raise bad_request("there is no photo in the request")
     return _draft(params, params.get("caption", ""), CAPTION_LIMIT, "message caption")
@@ -103,5 +103,5 @@ def _known_chat(params: Params) -> int:
     return chat_id
 
 
-def chat_not_found() -> Refused:
+def chat_not_found() -> RequestRefused:
     return bad_request("chat not found")

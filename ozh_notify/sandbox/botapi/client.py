@@ -23,7 +23,7 @@ _LISTENING = "listening on "
 
 
 @dataclass(frozen=True)
-class Message:
+class ReceivedMessage:
     """A delivered message. ``time`` is Unix time in seconds, at its arrival."""
 
     seq: int
@@ -52,9 +52,9 @@ class Control:
         """``latency_ms``, ``rate_limit`` (None: no limit), ``seed``; what is not named stays."""
         self._ask("POST", "settings", settings)
 
-    def messages(self, after: int = 0) -> list[Message]:
+    def messages(self, after: int = 0) -> list[ReceivedMessage]:
         """What was delivered since the sequence number ``after``, in order."""
-        return [Message(**item) for item in self._ask("GET", f"messages?after={after}")]
+        return [ReceivedMessage(**item) for item in self._ask("GET", f"messages?after={after}")]
 
     def requests(self) -> dict[str, Any]:
         """``by_method``, ``by_status`` ("cut" for none), ``send_times``, ``max_in_flight``."""
@@ -77,7 +77,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Server:
+class BotApiServer:
     """A server in a process of its own."""
 
     url: str
@@ -98,7 +98,7 @@ def run(
     username: str = Config.username,
     port: int = 0,
     timeout: float = 15,
-) -> Iterator[Server]:
+) -> Iterator[BotApiServer]:
     """A server process for as long as the block lasts; it also ends when this process dies.
 
     Raises a RuntimeError with the server's own words when it is not up in ``timeout`` seconds.
@@ -108,7 +108,7 @@ def run(
     command += [f"--latency-ms={latency_ms}", f"--username={username}"]
     with tempfile.TemporaryFile("w+") as errors, _process(command, errors) as process:
         url = _wait_for_url(process, errors, timeout)
-        yield Server(url, tuple(tokens), Control(url), process)
+        yield BotApiServer(url, tuple(tokens), Control(url), process)
 
 
 @contextlib.contextmanager

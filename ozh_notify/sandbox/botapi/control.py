@@ -10,12 +10,12 @@ from aiohttp import web
 from .methods import NOT_FOUND
 from .replies import Reply, json_reply
 from .rules import read_rules
-from .state import State
+from .state import EmulatorState
 
 _SETTINGS = {"latency_ms", "rate_limit", "seed"}
 
 
-async def answer(state: State, request: web.BaseRequest) -> Reply:
+async def answer(state: EmulatorState, request: web.BaseRequest) -> Reply:
     """Answers one control request; 400 with the reason in ``error`` when it makes no sense."""
     what = request.method, request.path.removeprefix("/control/").rstrip("/")
     try:
@@ -36,7 +36,7 @@ async def answer(state: State, request: web.BaseRequest) -> Reply:
     return json_reply({"ok": True})
 
 
-def _change(state: State, settings: Any) -> None:
+def _change(state: EmulatorState, settings: Any) -> None:
     if not isinstance(settings, dict):
         raise ValueError("settings are an object")
     if unknown := settings.keys() - _SETTINGS:

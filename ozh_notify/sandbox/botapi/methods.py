@@ -7,8 +7,8 @@ from typing import Any
 
 from .checks import Draft, check_photo, check_text
 from .params import Params
-from .replies import Refused, Reply, failure, success
-from .state import State
+from .replies import Reply, RequestRefused, failure, success
+from .state import EmulatorState
 
 NAMES = {name.lower(): name for name in ("getMe", "sendMessage", "sendPhoto")}
 
@@ -37,13 +37,13 @@ class Bot:
         return {"id": self.id, "is_bot": True, "first_name": name, "username": name}
 
 
-def call(state: State, bot: Bot, name: str, params: Params) -> Reply:
+def call(state: EmulatorState, bot: Bot, name: str, params: Params) -> Reply:
     """Runs a method of `NAMES`, as Telegram would on a good day."""
     if name == "getMe":
         return success(bot.user() | _ABILITIES)
     try:
         draft = check_text(params) if name == "sendMessage" else check_photo(params)
-    except Refused as refused:
+    except RequestRefused as refused:
         return refused.reply
     record = state.deliver(name, draft, bot.id)
     return success(_message(bot, draft, record))

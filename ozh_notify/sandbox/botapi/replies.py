@@ -48,7 +48,7 @@ def html_page(status: int) -> Reply:
     return Reply(status, page.encode(), "text/html")
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A check of Telegram's failed; carries its answer."""
 
     def __init__(self, reply: Reply) -> None:
@@ -56,7 +56,7 @@ class Refused(Exception):
         self.reply = reply
 
 
-def bad_request(message: str) -> Refused:
+def bad_request(message: str) -> RequestRefused:
     """400 with the first letter made small, unless the second shows a constant (BUTTON_…).
 
     As the Bot API server words its errors: ``fail_query_with_error`` in
@@ -64,4 +64,4 @@ def bad_request(message: str) -> Refused:
     """
     constant = len(message) > 1 and (message[1] == "_" or "A" <= message[1] <= "Z")
     text = message if constant else message[:1].lower() + message[1:]
-    return Refused(failure(400, f"Bad Request: {text}"))
+    return RequestRefused(failure(400, f"Bad Request: {text}"))

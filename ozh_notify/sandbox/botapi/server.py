@@ -17,7 +17,7 @@ from .config import Config
 from .methods import NAMES, NOT_FOUND, UNAUTHORIZED, Bot
 from .replies import Reply, flood
 from .rules import SENDING, Rule
-from .state import State
+from .state import EmulatorState
 
 _PATH = re.compile(r"/bot([^/]*)/([^/]+)/?")
 _TOKEN = re.compile(r"[1-9][0-9]*:.+")
@@ -29,7 +29,7 @@ class Running:
     """A server that listens; `stop` ends it at once, hanging requests included."""
 
     url: str
-    state: State
+    state: EmulatorState
     _runner: web.ServerRunner
 
     async def stop(self) -> None:
@@ -38,7 +38,7 @@ class Running:
 
 async def start(config: Config) -> Running:
     """Starts a server in this event loop."""
-    state = State(config)
+    state = EmulatorState(config)
     handler = _Handler(state)
     server = web.Server(handler.handle, access_log=None, handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
@@ -49,7 +49,7 @@ async def start(config: Config) -> Running:
 
 
 class _Handler:
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EmulatorState) -> None:
         self.state = state
         name = state.config.username
         self.bots = {token: Bot(int(token.split(":")[0]), name) for token in state.config.tokens}

@@ -14,7 +14,7 @@ from .config import Config
 from .rules import SENDING, Rule, pick
 
 
-class State:
+class EmulatorState:
     """Everything that lives between two requests. `reset` goes back to the start, ids aside."""
 
     def __init__(self, config: Config) -> None:

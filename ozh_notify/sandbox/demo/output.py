@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ozh_notify.sandbox.botapi.client import Message
+from ozh_notify.sandbox.botapi.client import ReceivedMessage
 from ozh_notify.sandbox.demo.users import DemoUser
 
 CHATS_SHOWN = 4
@@ -52,7 +52,7 @@ def _fate(person: DemoUser) -> str:
     return "cannot be written to" if person.chat else f"gets the {person.gets.replace('-', ' ')}"
 
 
-def chats(console: Console, messages: Sequence[Message]) -> None:
+def chats(console: Console, messages: Sequence[ReceivedMessage]) -> None:
     """The first and the last messages, as their readers see them."""
     heading(console, f"what arrived in the chats: {len(messages)} messages")
     half = CHATS_SHOWN // 2

@@ -38,7 +38,7 @@ class Environment:
     """Both servers, the users in them, and the environment of a pass against them."""
 
     users: Any
-    bot: botapi.Server
+    bot: botapi.BotApiServer
     cast: list[DemoUser]
     environment: dict[str, str]
     folder: str
@@ -170,7 +170,7 @@ def _way_there() -> dict[str, str]:
     return way
 
 
-def _environment(uri: str, bot: botapi.Server) -> dict[str, str]:
+def _environment(uri: str, bot: botapi.BotApiServer) -> dict[str, str]:
     return {
         "MONGO_URI": uri,
         "MONGO_DB_NAME": DATABASE,
