@@ -23,11 +23,14 @@ from ozh_notify.config.types import (
     ClockTime,
     CollectionName,
     DatabaseName,
+    Day,
+    ExperimentName,
     FieldPath,
     Filter,
     Flag,
     Hours,
     HttpUrl,
+    JournalCollection,
     MongoUri,
     Proxy,
     Token,
@@ -68,6 +71,7 @@ class Settings(BaseSettings):
     field_chat_id: FieldPath = Field("telegram_id", alias="OZH_FIELD_CHAT_ID")
     field_first_name: FieldPath = Field("first_name", alias="OZH_FIELD_FIRST_NAME")
     field_language: FieldPath = Field("language_code", alias="OZH_FIELD_LANGUAGE")
+    field_username: FieldPath | None = Field(None, alias="OZH_FIELD_USERNAME")
     field_registered_at: FieldPath = Field("registered_at", alias="OZH_FIELD_REGISTERED_AT")
     field_generations: FieldPath = Field("generations_count", alias="OZH_FIELD_GENERATIONS")
     field_first_generation_at: FieldPath = Field(
@@ -80,7 +84,15 @@ class Settings(BaseSettings):
     field_daily_bonus_claimed: FieldPath = Field(
         "daily_bonus_claimed_today", alias="OZH_FIELD_DAILY_BONUS_CLAIMED"
     )
+    field_blocked: FieldPath | None = Field(None, alias="OZH_FIELD_BLOCKED")
+    field_blocked_at: FieldPath | None = Field(None, alias="OZH_FIELD_BLOCKED_AT")
+    field_revenue: FieldPath | None = Field(None, alias="OZH_FIELD_REVENUE")
     state_field: TopLevelField = Field("ozh_notify", alias="OZH_STATE_FIELD")
+    journal_collection: JournalCollection | None = Field(
+        "ozh_notify_journal", alias="OZH_JOURNAL_COLLECTION"
+    )
+    """None: the operator said ``off``."""
+    journal_days: int = Field(400, alias="OZH_JOURNAL_DAYS", ge=2, le=36_500)
     extra_filter: Filter | None = Field(None, alias="OZH_EXTRA_FILTER")
 
     timezone: Zone | None = Field(None, alias="OZH_TIMEZONE")
@@ -91,6 +103,16 @@ class Settings(BaseSettings):
     daily_bonus_days: float = Field(3, alias="OZH_DAILY_BONUS_DAYS", gt=0, le=36_500)
     daily_bonus_not_before: ClockTime = Field(time(11), alias="OZH_DAILY_BONUS_NOT_BEFORE")
     quiet_hours: Hours | None = Field(None, alias="OZH_QUIET_HOURS")
+    min_gap_hours: float | None = Field(None, alias="OZH_MIN_GAP_HOURS", gt=0, le=8_760)
+
+    discount_holdout: int | None = Field(None, alias="OZH_DISCOUNT_HOLDOUT", ge=1, le=90)
+    discount_experiment: ExperimentName | None = Field(None, alias="OZH_DISCOUNT_EXPERIMENT")
+    discount_experiment_until: Day | None = Field(None, alias="OZH_DISCOUNT_EXPERIMENT_UNTIL")
+    discount_goal_days: int = Field(7, alias="OZH_DISCOUNT_GOAL_DAYS", ge=1, le=365)
+    daily_bonus_holdout: int | None = Field(None, alias="OZH_DAILY_BONUS_HOLDOUT", ge=1, le=90)
+    daily_bonus_experiment: ExperimentName | None = Field(None, alias="OZH_DAILY_BONUS_EXPERIMENT")
+    daily_bonus_experiment_until: Day | None = Field(None, alias="OZH_DAILY_BONUS_EXPERIMENT_UNTIL")
+    daily_bonus_goal_days: int = Field(3, alias="OZH_DAILY_BONUS_GOAL_DAYS", ge=1, le=365)
 
     discount_pack: str | None = Field(None, alias="OZH_DISCOUNT_PACK")
     discount_price: str | None = Field(None, alias="OZH_DISCOUNT_PRICE")
@@ -331,10 +353,39 @@ def _together(settings: Settings) -> list[str]:
         if bool(text) != bool(target):
             missing = f"OZH_{campaign}_BUTTON" + ("" if text else "_TEXT")
             problems.append(f"{missing} is missing: a button needs both its text and its target")
+    problems += _experiments(settings)
+    if settings.field_blocked_at and not settings.field_blocked:
+        problems.append(
+            "OZH_FIELD_BLOCKED is missing: OZH_FIELD_BLOCKED_AT alone does not say who is blocked"
+        )
+    if settings.journal_collection == settings.users_collection:
+        problems.append("OZH_JOURNAL_COLLECTION: expected another name than the users have")
     if settings.templates_dir and not settings.templates_dir.is_dir():
         problems.append(f"OZH_TEMPLATES_DIR: {settings.templates_dir} is no folder")
     if settings.shards and (settings.shard_index or 0) >= settings.shards:
         problems.append("JOB_COMPLETION_INDEX: expected a number below OZH_SHARDS")
+    return problems
+
+
+def _experiments(settings: Settings) -> list[str]:
+    """A holdout needs a name, an end, and the journal, which keeps who was held out."""
+    problems = []
+    for campaign in ("DISCOUNT", "DAILY_BONUS"):
+        key = campaign.lower()
+        if getattr(settings, f"{key}_holdout") is None:
+            continue
+        needed = {"EXPERIMENT": "a name", "EXPERIMENT_UNTIL": "a last day"}
+        problems += [
+            f"OZH_{campaign}_{name} is missing: OZH_{campaign}_HOLDOUT needs {what}"
+            for name, what in needed.items()
+            if getattr(settings, f"{key}_{name.lower()}") is None
+        ]
+        if settings.journal_collection is None:
+            problems.append(
+                f"OZH_{campaign}_HOLDOUT: needs the journal; OZH_JOURNAL_COLLECTION is off"
+            )
+    if settings.daily_bonus_holdout and settings.journal_days <= settings.daily_bonus_goal_days:
+        problems.append("OZH_JOURNAL_DAYS: expected a number above OZH_DAILY_BONUS_GOAL_DAYS")
     return problems
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import time
+from datetime import date, time
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -147,6 +147,30 @@ def _collection_name(value: str) -> str:
     return value
 
 
+def _journal_collection(value: object) -> object:
+    """``off`` becomes None."""
+    if not isinstance(value, str):
+        return value
+    return None if value.lower() == "off" else _collection_name(value)
+
+
+def _experiment_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", value):
+        raise ValueError("expected a name of 1 to 40 characters out of a-z, 0-9 and -")
+    return value
+
+
+def _day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("expected a day such as 2026-12-31") from None
+
+
 FieldPath = Annotated[str, AfterValidator(_path)]
 TopLevelField = Annotated[str, AfterValidator(_top_level)]
 Flag = Annotated[bool, BeforeValidator(_bool)]
@@ -158,6 +182,9 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 MongoUri = Annotated[SecretStr, AfterValidator(_mongo_uri)]
 DatabaseName = Annotated[str, AfterValidator(database_name)]
 CollectionName = Annotated[str, AfterValidator(_collection_name)]
+JournalCollection = Annotated[str | None, BeforeValidator(_journal_collection)]
+ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
+Day = Annotated[date, BeforeValidator(_day)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
 ButtonTarget = Annotated[str, AfterValidator(_button_target)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import time
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,6 +41,33 @@ KNOWN: dict[str, tuple[str, Any, str, Any, str | None, str]] = {
     "OZH_FIELD_CHAT_ID": ("field_chat_id", "telegram_id", "_id", "_id", "a..b", PATH),
     "OZH_FIELD_FIRST_NAME": ("field_first_name", "first_name", "a.b", "a.b", ".a", PATH),
     "OZH_FIELD_LANGUAGE": ("field_language", "language_code", "lang", "lang", "a.", PATH),
+    "OZH_FIELD_USERNAME": ("field_username", None, "nick", "nick", "a..b", PATH),
+    "OZH_FIELD_BLOCKED": ("field_blocked", None, "is_blocked", "is_blocked", "$b", PATH),
+    "OZH_FIELD_BLOCKED_AT": ("field_blocked_at", None, "b.at", "b.at", "b..at", PATH),
+    "OZH_FIELD_REVENUE": ("field_revenue", None, "paid.total", "paid.total", "paid.", PATH),
+    "OZH_JOURNAL_COLLECTION": (
+        *("journal_collection", "ozh_notify_journal", "Off", None, "$x", "a collection name"),
+    ),
+    "OZH_JOURNAL_DAYS": ("journal_days", 400, "30", 30, "1", "of at least 2"),
+    "OZH_MIN_GAP_HOURS": ("min_gap_hours", None, "4", 4, "0", f"{NUMBER} above 0"),
+    "OZH_DISCOUNT_HOLDOUT": ("discount_holdout", None, "10", 10, "91", "of at most 90"),
+    "OZH_DISCOUNT_EXPERIMENT": (
+        *("discount_experiment", None, "winter-1", "winter-1", "Winter", "out of a-z, 0-9 and -"),
+    ),
+    "OZH_DISCOUNT_EXPERIMENT_UNTIL": (
+        *("discount_experiment_until", None, "2026-12-31", date(2026, 12, 31), "31.12.2026"),
+        "a day such as",
+    ),
+    "OZH_DISCOUNT_GOAL_DAYS": ("discount_goal_days", 7, "14", 14, "0", "of at least 1"),
+    "OZH_DAILY_BONUS_HOLDOUT": ("daily_bonus_holdout", None, "50", 50, "0", "of at least 1"),
+    "OZH_DAILY_BONUS_EXPERIMENT": (
+        *("daily_bonus_experiment", None, "a" * 40, "a" * 40, "a" * 41, "1 to 40 characters"),
+    ),
+    "OZH_DAILY_BONUS_EXPERIMENT_UNTIL": (
+        *("daily_bonus_experiment_until", None, "2026-12-31", date(2026, 12, 31), "2026-02-30"),
+        "a day such as",
+    ),
+    "OZH_DAILY_BONUS_GOAL_DAYS": ("daily_bonus_goal_days", 3, "1", 1, "1.5", WHOLE),
     "OZH_FIELD_REGISTERED_AT": ("field_registered_at", "registered_at", "r", "r", "$r", PATH),
     "OZH_FIELD_GENERATIONS": ("field_generations", "generations_count", "g", "g", "a.$b", PATH),
     "OZH_FIELD_FIRST_GENERATION_AT": (
@@ -139,8 +166,13 @@ def plain(value: Any) -> Any:
 
 
 def partner(name: str) -> dict[str, str]:
-    """A button needs both its variables."""
-    return {f"{name.removesuffix('_TEXT')}_TEXT": "Да", name.removesuffix("_TEXT"): "x"}
+    """The variables without which a variable is a problem."""
+    if "BUTTON" in name:
+        return {f"{name.removesuffix('_TEXT')}_TEXT": "Да", name.removesuffix("_TEXT"): "x"}
+    if name.endswith("_HOLDOUT"):
+        experiment = name.replace("HOLDOUT", "EXPERIMENT")
+        return {experiment: "winter-1", f"{experiment}_UNTIL": "2026-12-31"}
+    return {"OZH_FIELD_BLOCKED": "is_blocked"} if name == "OZH_FIELD_BLOCKED_AT" else {}
 
 
 def test_the_variables_are_those_of_the_contract() -> None:
@@ -162,7 +194,7 @@ def test_every_variable_has_its_documented_default(name: str, no_file: Path) -> 
 def test_every_variable_is_understood(name: str, no_file: Path) -> None:
     """What the documentation shows as a value is taken as one, quoted and between blanks too."""
     attribute, _, text, value, *_ = KNOWN[name]
-    environ = {**NEEDED, **(partner(name) if "BUTTON" in name else {})}
+    environ = {**NEEDED, **partner(name)}
     for written in (text, f"  {text} ", f'"{text}"', f" ' {text} ' "):
         settings, warnings = load(no_file, {**environ, name: written})
         assert plain(getattr(settings, attribute)) == value
@@ -176,7 +208,7 @@ def test_a_wrong_value_is_named_with_what_is_expected_and_without_the_value(
 ) -> None:
     """Whoever reads the error knows which variable to correct, and learns no secret."""
     *_, wrong, expected = KNOWN[name]
-    environ = {**NEEDED, **(partner(name) if "BUTTON" in name else {}), name: str(wrong)}
+    environ = {**NEEDED, **partner(name), name: str(wrong)}
     text = problems(no_file, environ)
     assert re.search(rf"^  - {name}\b.*{re.escape(expected)}", text, re.MULTILINE), text
     assert text.count("  - ") == 1
@@ -213,6 +245,33 @@ def test_problems_of_several_variables_together_are_reported_with_the_others(
     assert "OZH_DISCOUNT_BUTTON_TEXT is missing" in text
     assert "OZH_DAILY_BONUS_BUTTON is missing" in text
     assert "JOB_COMPLETION_INDEX: expected a number below OZH_SHARDS" in text
+
+
+@pytest.mark.parametrize("campaign", ["DISCOUNT", "DAILY_BONUS"])
+def test_a_holdout_without_name_end_or_journal_is_a_problem(campaign: str, no_file: Path) -> None:
+    """Nobody is held out of an experiment that cannot be read afterwards."""
+    holdout = {**NEEDED, f"OZH_{campaign}_HOLDOUT": "10"}
+    text = problems(no_file, {**holdout, "OZH_JOURNAL_COLLECTION": "off"})
+    assert f"OZH_{campaign}_EXPERIMENT is missing" in text
+    assert f"OZH_{campaign}_EXPERIMENT_UNTIL is missing" in text
+    assert f"OZH_{campaign}_HOLDOUT: needs the journal" in text
+    named = {f"OZH_{campaign}_EXPERIMENT": "a", f"OZH_{campaign}_EXPERIMENT_UNTIL": "2026-12-31"}
+    assert load(no_file, {**holdout, **named})[1] == []
+
+
+def test_the_journal_is_not_the_users_collection_and_outlives_the_judgement(no_file: Path) -> None:
+    """Entries among the users would be scanned as users; deleted ones cannot be judged."""
+    journal = {**NEEDED, "OZH_JOURNAL_COLLECTION": "users"}
+    assert "OZH_JOURNAL_COLLECTION: expected another name" in problems(no_file, journal)
+    held = {"OZH_DAILY_BONUS_HOLDOUT": "9", **partner("OZH_DAILY_BONUS_HOLDOUT")}
+    text = problems(no_file, {**NEEDED, **held, "OZH_JOURNAL_DAYS": "3"})
+    assert "OZH_JOURNAL_DAYS: expected a number above OZH_DAILY_BONUS_GOAL_DAYS" in text
+
+
+def test_the_date_of_a_block_needs_the_flag_of_the_block(no_file: Path) -> None:
+    """A date alone does not say whether the user is blocked."""
+    text = problems(no_file, {**NEEDED, "OZH_FIELD_BLOCKED_AT": "at"})
+    assert "OZH_FIELD_BLOCKED is missing" in text
 
 
 def test_a_mistyped_variable_is_named_beside_what_it_leaves_missing(no_file: Path) -> None:
