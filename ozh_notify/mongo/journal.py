@@ -1,0 +1,192 @@
+"""MongoDB: every query that a pass makes of the journal has a name and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from ozh_notify.campaigns import Campaign
+from ozh_notify.mongo.client import Document
+from ozh_notify.mongo.retry import Retry
+from ozh_notify.users import journal_entry
+from ozh_notify.users.delivery_state import OutcomeRecord, State
+from ozh_notify.users.journal_entry import Entry
+from ozh_notify.users.recipient import Recipient
+
+DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True)
+class Held:
+    """A claimed user whose chat another delivery of this period has dealt with."""
+
+    recipient: Recipient
+    entry: Entry
+
+
+@dataclass
+class Taken:
+    """What came of taking the entries of one batch."""
+
+    recipients: list[Recipient] = field(default_factory=list)
+    """Users whose entry this pass holds; it may send to them."""
+    held: list[Held] = field(default_factory=list)
+
+
+class MongoJournal:
+    """The journal as one campaign's pass writes to it."""
+
+    def __init__(
+        self, collection: AsyncIOMotorCollection[Document], campaign: Campaign, retry: Retry
+    ) -> None:
+        self.collection, self.campaign, self._retry = collection, campaign, retry
+
+    async def take(
+        self, recipients: Sequence[Recipient], run: str, again_before: datetime | None = None
+    ) -> Taken:
+        """Take the entries of claimed users; repeatable by `_id`, claim and user.
+
+        Raises:
+            OzhError: it is not known which entries were taken.
+        """
+        new = [journal_entry.new_entry(self.campaign, who, run) for who in recipients]
+        there = await self._insert(new)
+        taken = Taken([who for n, who in enumerate(recipients) if n not in there])
+        if not there:
+            return taken
+        mine = [(str(new[n]["_id"]), recipients[n]) for n in there]
+        await self._take_over(mine, run, again_before)
+        entries, vanished = await self._read([i for i, _ in mine]), []
+        for i, who in mine:
+            if i not in entries:
+                vanished.append(who)
+            elif journal_entry.is_held_by(entries[i], who):
+                taken.recipients.append(who)
+            else:
+                taken.held.append(Held(who, entries[i]))
+        if vanished:  # somebody deleted an entry in this very moment
+            again = await self.take(vanished, run, again_before)
+            taken.recipients += again.recipients
+            taken.held += again.held
+        return taken
+
+    async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
+        """Write outcomes; returns those that the journal does not have afterwards."""
+        updates = [
+            UpdateOne(
+                journal_entry.confirm_filter(self.campaign, record),
+                journal_entry.confirm_update(record),
+            )
+            for record in records
+        ]
+        if await self._bulk(updates, "record deliveries in the journal") == len(records):
+            return []
+        ids = [self._id_of(record) for record in records]
+        entries = await self._read(ids)
+        return [
+            record
+            for i, record in zip(ids, records, strict=True)
+            if not journal_entry.has_outcome(entries.get(i), record)
+        ]
+
+    async def expire_claims(self, claims: Sequence[Entry], now: datetime) -> None:
+        """Make `unknown` what lapsed claims of the users' documents left in `sending`."""
+        where = {**self._of_claims(claims), "state": State.SENDING.value}
+
+        async def write() -> None:
+            await self.collection.update_many(where, journal_entry.expire_update(now))
+
+        await self._retry(write, "sweep the journal")
+
+    async def entries_of_claims(self, claims: Sequence[Entry]) -> list[Document]:
+        """The entries that these claims hold; each claim names its ``run`` and ``claim``."""
+        where = self._of_claims(claims)
+        return await self._retry(
+            lambda: self.collection.find(where).to_list(None), "read claims in the journal"
+        )
+
+    async def lapsed(self, claimed_before: datetime) -> list[Document]:
+        """Entries left in `sending`, wherever their users' documents are now."""
+        where = {
+            "campaign": self.campaign.name,
+            "state": State.SENDING.value,
+            "claimed_at": {"$lte": claimed_before},
+        }
+        return await self._retry(
+            lambda: self.collection.find(where).to_list(None), "look for lapsed entries"
+        )
+
+    async def update_unchanged(self, changes: Sequence[tuple[Entry, Document]]) -> int:
+        """Write to entries that are still as they were read; returns how many were."""
+        updates = [UpdateOne(journal_entry.same_delivery(e), update) for e, update in changes]
+        return await self._bulk(updates, "write to the journal")
+
+    def _id_of(self, record: OutcomeRecord) -> str:
+        who = record.recipient
+        return journal_entry.entry_id(self.campaign, who.chat_id, who.claimed_at)
+
+    def _of_claims(self, claims: Sequence[Entry]) -> Document:
+        return {key: {"$in": sorted({c[key] for c in claims})} for key in ("run", "claim")}
+
+    async def _insert(self, entries: Sequence[Document]) -> list[int]:
+        """Insert entries; returns the numbers of those that exist already."""
+
+        async def write() -> list[int]:
+            try:
+                await self.collection.insert_many(entries, ordered=False)
+            except BulkWriteError as error:
+                return duplicates(error)
+            return []
+
+        return await self._retry(write, "write to the journal") if entries else []
+
+    async def _take_over(
+        self, mine: Sequence[tuple[str, Recipient]], run: str, again_before: datetime | None
+    ) -> None:
+        """Take over the entries that do not hold, each only as it was read."""
+        entries = await self._read([i for i, _ in mine])
+        updates = [
+            UpdateOne(
+                journal_entry.same_delivery(entries[i]),
+                journal_entry.take_over_update(who, run, entries[i]),
+            )
+            for i, who in mine
+            if i in entries and journal_entry.may_take_over(entries[i], again_before)
+        ]
+        await self._bulk(updates, "take over entries of the journal")
+
+    async def _read(self, ids: Sequence[str]) -> dict[str, Document]:
+        where: Any = {"_id": {"$in": list(ids)}}
+        found = await self._retry(
+            lambda: self.collection.find(where).to_list(None), "read the journal"
+        )
+        return {str(entry["_id"]): entry for entry in found}
+
+    async def _bulk(self, updates: Sequence[UpdateOne], doing: str) -> int:
+        """How many single-document updates matched."""
+
+        async def write() -> int:
+            result = await self.collection.bulk_write(updates, ordered=False)
+            return int(result.matched_count)
+
+        return await self._retry(write, doing) if updates else 0
+
+
+def duplicates(error: BulkWriteError) -> list[int]:
+    """The numbers of inserts that met an existing `_id`.
+
+    Raises:
+        BulkWriteError: something else went wrong, too.
+    """
+    details = error.details or {}
+    failed = list(details.get("writeErrors", ()))
+    others = [e for e in failed if e.get("code") != DUPLICATE_KEY]
+    if others or details.get("writeConcernErrors"):
+        raise BulkWriteError({**details, "writeErrors": others}) from error
+    return [int(e["index"]) for e in failed]

@@ -1,0 +1,164 @@
+"""Pure: what an entry of the journal is, and what each transition writes into it.
+
+There is one entry per campaign, chat and period. Its unique ``_id`` is the right to send: a
+message goes out only while the pass holds the user's document and the entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ozh_notify.campaigns import Campaign
+from ozh_notify.users.delivery_state import MAX_ERROR_TEXT, OutcomeRecord, State
+from ozh_notify.users.recipient import Recipient
+
+Entry = Mapping[str, Any]
+Document = dict[str, Any]
+
+MAX_PREVIOUS = 10
+"""Earlier deliveries that an entry remembers, the newest last."""
+TAKEABLE = (State.RETRY.value, State.UNREACHABLE.value, State.REJECTED.value)
+"""States of an entry that do not hold: the next claim takes the entry over."""
+OPEN = (State.SENDING.value, State.UNKNOWN.value)
+"""States of an entry whose outcome a confirm may still write."""
+IDENTITY = ("state", "claim", "at")
+"""What tells one delivery of an entry from the next; a conditional write repeats what was read."""
+REMEMBERED = ("state", "claim", "run", "user", "claimed_at", "at", "attempts", "message_id")
+"""What ``previous`` keeps of a delivery that was replaced."""
+CRASHED = "the pass that claimed this user did not record an outcome"
+
+
+def entry_id(campaign: Campaign, chat_id: int, claimed_at: datetime) -> str:
+    """``discount:<chat>``; of a daily campaign ``daily-bonus:<chat>:<local day of the claim>``."""
+    plain = f"{campaign.name}:{chat_id}"
+    if campaign.once == "ever":
+        return plain
+    return f"{plain}:{claimed_at.astimezone(campaign.settings.zone).date().isoformat()}"
+
+
+def new_entry(campaign: Campaign, who: Recipient, run: str) -> Document:
+    """(a) what a pass inserts for a user it has claimed."""
+    entry: Document = {
+        "_id": entry_id(campaign, who.chat_id, who.claimed_at),
+        "campaign": campaign.name,
+        "chat_id": who.chat_id,
+        **_claimed(who, run),
+    }
+    if campaign.once == "day":
+        entry["expires_at"] = expires_at(who.claimed_at, campaign.settings.journal_days)
+    return entry
+
+
+def expires_at(at: datetime, days: int) -> datetime:
+    """When an entry of a daily campaign, or the document of a pass, may be deleted."""
+    return at + timedelta(days=days)
+
+
+def may_take_over(entry: Entry, again_before: datetime | None) -> bool:
+    """Whether an entry does not hold its chat; with ``--again`` a `sent` one does not either."""
+    if entry.get("state") in TAKEABLE:
+        return True
+    at = entry.get("at")
+    meant = again_before is not None and isinstance(at, datetime) and at < again_before
+    return meant and entry.get("state") == State.SENT.value
+
+
+def is_held_by(entry: Entry, who: Recipient) -> bool:
+    """Whether the entry is taken by this very claim of this very user document.
+
+    Two documents of one chat in one batch have the same claim id, so the user decides.
+    """
+    same_user = repr(entry.get("user")) == repr(who.id)
+    taken = entry.get("state") == State.SENDING.value and entry.get("claim") == who.claim
+    return taken and same_user
+
+
+def same_delivery(entry: Entry) -> Document:
+    """The filter that matches an entry only while it is still as it was read."""
+    same: Document = {"_id": entry["_id"]}
+    for key in IDENTITY:
+        same[key] = {"$eq": entry[key]} if key in entry else {"$exists": False}
+    return same
+
+
+def take_over_update(who: Recipient, run: str, entry: Entry) -> Document:
+    """(d), (j) an entry that does not hold -> `sending` by this claim."""
+    update: Document = {
+        "$set": _claimed(who, run),
+        "$unset": dict.fromkeys(("message_id", "error", "recalled_at"), ""),
+    }
+    if entry.get("state") == State.SENT.value:
+        update["$push"] = _remember(entry)
+    return update
+
+
+def confirm_filter(campaign: Campaign, record: OutcomeRecord) -> Document:
+    """The entry that waits for this outcome; one that was settled since is left as it is."""
+    who = record.recipient
+    return {
+        "_id": entry_id(campaign, who.chat_id, who.claimed_at),
+        "claim": who.claim,
+        "state": {"$in": list(OPEN)},
+    }
+
+
+def confirm_update(record: OutcomeRecord) -> Document:
+    """(b), (c), (e), (f), (g), (l): the outcome of a claimed user."""
+    outcome, who = record.outcome, record.recipient
+    values: Document = {
+        "state": outcome.state.value,
+        "at": record.at,
+        "attempts": max(0, who.attempts - outcome.unsent),
+    }
+    if outcome.message_id is not None:
+        values["message_id"] = outcome.message_id
+    if not outcome.error:
+        return {"$set": values, "$unset": {"error": ""}}
+    # A half of a surrogate pair, which JSON may hold, is not UTF-8.
+    values["error"] = outcome.error[:MAX_ERROR_TEXT].encode(errors="replace").decode()
+    return {"$set": values}
+
+
+def has_outcome(entry: Entry | None, record: OutcomeRecord) -> bool:
+    """Whether the stored entry is what this outcome was meant to write."""
+    outcome = record.outcome
+    return (
+        entry is not None
+        and entry.get("claim") == record.recipient.claim
+        and entry.get("state") == outcome.state.value
+        and entry.get("message_id") == outcome.message_id
+    )
+
+
+def expire_update(now: datetime) -> Document:
+    """(g) a `sending` whose lease is over -> `unknown`; the claim stays for a late confirm."""
+    return {"$set": {"state": State.UNKNOWN.value, "at": now, "error": CRASHED}}
+
+
+def requeue_update(entry: Entry, now: datetime) -> Document:
+    """(h) `reconcile --resend` -> `retry`: the next pass takes the entry over."""
+    return {"$set": {"state": State.RETRY.value, "at": now}, "$push": _remember(entry)}
+
+
+def mark_sent_update(now: datetime) -> Document:
+    """(i) `reconcile --mark-sent` -> `sent`."""
+    return {"$set": {"state": State.SENT.value, "at": now}, "$unset": {"error": ""}}
+
+
+def _claimed(who: Recipient, run: str) -> Document:
+    return {
+        "user": who.id,
+        "state": State.SENDING.value,
+        "claim": who.claim,
+        "run": run,
+        "at": who.claimed_at,
+        "claimed_at": who.claimed_at,
+        "attempts": who.attempts,
+    }
+
+
+def _remember(entry: Entry) -> Document:
+    kept = {key: entry[key] for key in REMEMBERED if key in entry}
+    return {"previous": {"$each": [kept], "$slice": -MAX_PREVIOUS}}
