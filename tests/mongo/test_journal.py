@@ -256,7 +256,7 @@ def test_a_lost_connection_is_repeated_and_nobody_is_lost(journal: Journal, comm
     journal.take(recipient(id=0, chat_id=1))
     journal.run(journal.journal.confirm([record(recipient(id=0, chat_id=1), "retry")]))
     journal.take(recipient(id=1, chat_id=2, claim="other-1"))
-    fail_point(journal, {"times": 3}, failCommands=[command], closeConnection=True)
+    fail_point(journal, {"times": 2}, failCommands=[command], closeConnection=True)
     try:
         ids, held = journal.take(*(recipient(id=n, chat_id=n + 1, claim="s-1") for n in range(4)))
     finally:
