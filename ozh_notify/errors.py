@@ -12,6 +12,7 @@ class Exit(IntEnum):
     USAGE = 2
     UNAVAILABLE = 69
     BUG = 70
+    UNRECORDED = 74
     INCOMPLETE = 75
     REFUSED = 77
     CONFIG = 78
@@ -36,6 +37,12 @@ class Unavailable(OzhError):
     exit_code = Exit.UNAVAILABLE
 
 
+class Unrecorded(OzhError):
+    """Something was delivered and could be recorded nowhere: look before you run it again."""
+
+    exit_code = Exit.UNRECORDED
+
+
 class Incomplete(OzhError):
     """The pass ended early; running it again is safe and right."""
 
@@ -44,7 +51,7 @@ class Incomplete(OzhError):
 
 
 class Refused(OzhError):
-    """The fuse held: the pass would message more users than allowed."""
+    """The recipient limit: the pass would message more users than allowed."""
 
     exit_code = Exit.REFUSED
     status = "refused"

@@ -84,12 +84,12 @@ def _dry_run(console: Console, result: Result, redact: Callable[[str], str]) -> 
         return
     table = _table(title, "")
     whom = result.preview.population if result.preview else "users looked at"
-    table.add_row(whom, str(result.eligible + sum(result.held.values())), "")
+    table.add_row(whom, str(result.eligible + result.invalid + sum(result.held.values())), "")
     for reason, count in result.held.items():
         table.add_row(f"  {reason}", str(count), "held back")
     if result.invalid:
         table.add_row("  invalid", str(result.invalid), COUNTS["invalid"])
-    table.add_row("to be messaged", str(result.eligible - result.invalid), "", style="bold")
+    table.add_row("to be messaged", str(result.eligible), "", style="bold")
     console.print(table)
     shown = result.preview
     if shown:

@@ -22,7 +22,7 @@ from ozh_notify.cli.loop import run_async
 from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
-from ozh_notify.passes.result import PassOptions, Result, outside
+from ozh_notify.passes.result import PassOptions, Result
 from ozh_notify.users.recipient import CHAT_ID_BOUND
 
 YEARS = range(1970, 9999)
@@ -165,7 +165,9 @@ def run_pass_command(campaign: type[Campaign], asked: PassArguments) -> int:
         ended: OzhError = error
     except BaseException as other:
         ended = _other(other, redact)
-    result = outside(campaign.name, started_at, dry_run=asked.options.dry_run, error=ended)
+    result = Result.without_pass(
+        campaign.name, started_at, dry_run=asked.options.dry_run, error=ended
+    )
     print_pass_result(result, asked, redact)
     if asked.test_to is None:
         from ozh_notify.monitoring.failure import report_failure  # noqa: PLC0415
@@ -246,7 +248,7 @@ async def _trial(campaign: Campaign, asked: PassArguments, redact: Redactor) -> 
     bot, outcome = await send_sample(
         campaign, TelegramSender(campaign.settings), asked.test_to or 0
     )
-    result = outside(campaign.name, started_at, bot=bot, claimed=1, sent=1)
+    result = Result.without_pass(campaign.name, started_at, bot=bot, sent=1)
     print_pass_result(result, asked, redact)
     logging.getLogger(__name__).info(
         "message %s went to chat %s", outcome.message_id, asked.test_to

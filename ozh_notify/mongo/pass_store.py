@@ -29,7 +29,7 @@ from ozh_notify.mongo.client import (
 from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Query, and_filters
 from ozh_notify.users.candidates import Candidate, Candidates
-from ozh_notify.users.delivery_state import OutcomeRecord
+from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
 from ozh_notify.users.recipient import MISSING, Recipient, at_path
 
 log = logging.getLogger(__name__)
@@ -143,8 +143,8 @@ class MongoPassStore:
         tried = {repr(c.id) for c in batch if c.attempted_before}
         return [self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken]
 
-    async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
-        """Write outcomes; returns those of which this pass's outcome is not in the database."""
+    async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
+        """Write outcomes; returns those that are not in the database afterwards."""
         state_path = self.campaign.state_path
         updates = [
             UpdateOne(
@@ -154,8 +154,8 @@ class MongoPassStore:
             for r in records
         ]
         if await self._bulk(updates, "record deliveries") == len(records):
-            return []
-        return await self._missing(records)
+            return Confirmation()
+        return Confirmation(unrecorded=await self._missing(records))
 
     async def users_by_id(self, ids: Sequence[Any]) -> list[Document]:
         """Names and chats of a few users, for the dry run's list of first recipients."""

@@ -19,7 +19,8 @@ from ozh_notify.passes.stop import Stop
 
 if TYPE_CHECKING:
     from ozh_notify.messaging.pacer import Pacer
-    from ozh_notify.passes.run import MessageSender, Pass
+    from ozh_notify.passes.ports import MessageSender
+    from ozh_notify.passes.run import Pass
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from html import escape
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.messaging.message import Message
 from ozh_notify.messaging.pacer import Pacer
+from ozh_notify.passes.ports import MessageSender
 from ozh_notify.passes.result import Result
-from ozh_notify.passes.run import MessageSender
 from ozh_notify.users.delivery_state import State
 
 MANY_SHARE, MANY = 0.2, 10
@@ -60,6 +60,10 @@ def advice(result: Result) -> list[tuple[str, str]]:
     ending = {
         Exit.CONFIG: ("the configuration is wrong", "check"),
         Exit.UNAVAILABLE: ("MongoDB or Telegram cannot be reached", "check"),
+        Exit.UNRECORDED: (
+            "look before the next pass; settle the lines `not recorded` of its log",
+            f"reconcile {name} --mark-sent --user @LOG",
+        ),
         Exit.REFUSED: ("the fuse held; look at whom it would message", f"{name} --dry-run"),
         Exit.INCOMPLETE: ("the next pass goes on; what is due now", f"status {name}"),
         Exit.BUG: ("a bug; its traceback is in the log. Where things stand", f"status {name}"),

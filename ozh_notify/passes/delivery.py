@@ -10,20 +10,19 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
-from typing import Protocol
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
 from ozh_notify.config.settings import SEND_LIMIT, local
 from ozh_notify.errors import Incomplete, OzhError
-from ozh_notify.messaging.message import Composer, Message, Unrenderable
+from ozh_notify.messaging.message import Composer, Unrenderable
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.breaker import Breaker
 from ozh_notify.passes.latency import SendTimes
+from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
@@ -58,25 +57,6 @@ LEASE_SAFETY_MARGIN = timedelta(minutes=5)
 a process that was frozen cannot send what another has settled meanwhile."""
 
 
-class ClaimStore(Protocol):
-    """What delivering needs of the database."""
-
-    async def claim(
-        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> list[Recipient]:
-        """Take those of a batch who still qualify."""
-
-    async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
-        """Write outcomes; returns those that could not be found afterwards."""
-
-
-class Sends(Protocol):
-    """What delivering needs of Telegram."""
-
-    async def send(self, chat_id: int, message: Message) -> Outcome:
-        """Send once."""
-
-
 @dataclass
 class OutcomeCounts:
     """Counts of one pass."""
@@ -107,8 +87,8 @@ class PassContext:
     query: Query
     run: str
     composer: Composer
-    store: ClaimStore
-    sender: Sends
+    store: PassStore
+    sender: MessageSender
     pacer: Pacer
     breaker: Breaker
     stop: Stop
@@ -327,7 +307,7 @@ class DeliveryLoop:
             ]
             self._something_changed.set()
             try:
-                lost = await self.job.store.confirm(batch)
+                lost = list((await self.job.store.confirm(batch)).unrecorded)
             except OzhError as error:
                 self.job.stop.set(error)
                 lost = batch

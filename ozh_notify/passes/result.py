@@ -1,4 +1,4 @@
-"""What a pass is asked for and what came of it: frozen values, rendered by ``report``."""
+"""What a pass is asked for and what came of it: frozen values, printed by ``cli.output``."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class DryRunDetails:
     """What a dry run shows besides the counts."""
 
     population: str
-    """Of whom the counts tell, in words."""
+    """The users that the counts are about, in words."""
     recipients: tuple[dict[str, Any], ...]
     text: str
     button: str | None
     seconds: float
     """How long the pass would take at the set rate."""
     stars: float | None
-    """What it would cost with paid broadcast."""
+    """What the pass would cost with paid broadcast."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Result:
     rejected: int = 0
     retry: int = 0
     unknown: int = 0
+    held_out: int = 0
+    duplicates: int = 0
+    unrecorded: int = 0
+    overwritten: int = 0
     swept: int = 0
     invalid: int = 0
     skipped: int = 0
@@ -81,29 +85,32 @@ class Result:
         moments = {key: getattr(self, key).isoformat() for key in ("started_at", "finished_at")}
         return {**values, **moments}
 
-
-def outside(
-    campaign: str,
-    started_at: datetime,
-    *,
-    dry_run: bool = False,
-    error: OzhError | None = None,
-    **counts: Any,
-) -> Result:
-    """The result where no pass ran: it could not begin, or it was a preview to one chat."""
-    now = datetime.now(timezone.utc)
-    return Result(
-        campaign=campaign,
-        run_id="",
-        version=__version__,
-        bot=counts.pop("bot", None),
-        status=error.status if error else "ok",
-        dry_run=dry_run,
-        started_at=started_at,
-        finished_at=now,
-        duration_seconds=round((now - started_at).total_seconds(), 3),
-        rate=0,
-        error=str(error) if error else None,
-        exit_code=error.exit_code if error else Exit.OK,
-        **counts,
-    )
+    @classmethod
+    def without_pass(
+        cls,
+        campaign: str,
+        started_at: datetime,
+        *,
+        dry_run: bool = False,
+        bot: str | None = None,
+        sent: int = 0,
+        error: OzhError | None = None,
+    ) -> Result:
+        """A result without a pass: the pass could not start, or it was only a test message."""
+        now = datetime.now(timezone.utc)
+        return cls(
+            campaign=campaign,
+            run_id="",
+            version=__version__,
+            bot=bot,
+            status=error.status if error else "ok",
+            dry_run=dry_run,
+            started_at=started_at,
+            finished_at=now,
+            duration_seconds=round((now - started_at).total_seconds(), 3),
+            rate=0,
+            claimed=sent,
+            sent=sent,
+            error=str(error) if error else None,
+            exit_code=error.exit_code if error else Exit.OK,
+        )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
@@ -19,12 +18,11 @@ from ozh_notify.messaging.message import Composer, plain_text
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.breaker import Breaker
 from ozh_notify.passes.delivery import (
-    ClaimStore,
     DeliveryLoop,
     OutcomeCounts,
     PassContext,
-    Sends,
 )
+from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.result import DryRunDetails, PassOptions, Result
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users import field_mapping
@@ -48,41 +46,6 @@ FREE_RATE = 30
 """Messages per second above which paid broadcast is charged (Bots FAQ)."""
 STARS_EACH = 0.1
 """Stars per message above the free rate (Bots FAQ)."""
-
-
-class PassStore(ClaimStore, Protocol):
-    """What a pass needs of the database."""
-
-    async def sample(self, size: int) -> list[dict[str, Any]]:
-        """The newest users."""
-
-    async def sweep(self, now: datetime) -> int:
-        """Lapsed claims become unknown."""
-
-    async def scan(self, query: Query, keep: int) -> Candidates:
-        """Ids of all eligible users."""
-
-    async def funnel(self, query: Query) -> dict[str, int]:
-        """Why the others are held back."""
-
-    async def users_by_id(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
-        """A few users."""
-
-    def set_deadline(self, seconds: float) -> None:
-        """Repeat nothing past this time."""
-
-    async def close(self) -> None:
-        """Close all connections."""
-
-
-class MessageSender(Sends, Protocol):
-    """What a pass needs of Telegram."""
-
-    async def open(self) -> str:
-        """Check the token; the bot's user name."""
-
-    async def close(self) -> None:
-        """Close all connections."""
 
 
 class Pass:
@@ -285,7 +248,7 @@ class Pass:
             duration_seconds=round(self.clock.monotonic() - self._started, 3),
             rate=self.rate,
             flood_wait_seconds=round(self.pacer.waited, 3),
-            eligible=self.found.found,
+            eligible=self.found.valid,
             **asdict(tally),
             swept=self._swept,
             invalid=self.found.invalid,

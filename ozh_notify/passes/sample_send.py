@@ -5,7 +5,7 @@ from __future__ import annotations
 from ozh_notify.campaigns import Campaign
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.messaging.message import SAMPLE_NAMES, Composer
-from ozh_notify.passes.run import MessageSender
+from ozh_notify.passes.ports import MessageSender
 from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 
 

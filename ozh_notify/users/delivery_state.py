@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -14,7 +14,7 @@ from ozh_notify.users.recipient import Recipient
 Pipeline = list[dict[str, Any]]
 
 RETRY_UNREACHABLE_AFTER = timedelta(days=30)
-"""How long a campaign that is sent once leaves alone whom it could not reach."""
+"""How long a once-only campaign waits before it tries an unreachable user again."""
 
 MAX_ERROR_TEXT = 200
 """Characters of an error kept in a user document."""
@@ -29,6 +29,7 @@ class State(str, Enum):
     UNREACHABLE = "unreachable"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
+    HELD_OUT = "held_out"
 
 
 class FailureCause(Enum):
@@ -52,7 +53,7 @@ class Outcome:
     error: str = ""
     cause: FailureCause = FailureCause.NOBODY
     retry_after: float = 0
-    """Seconds Telegram asks to wait; with ``Blame.FLOOD`` only."""
+    """Seconds Telegram asks to wait; with ``FailureCause.FLOOD`` only."""
     unsent: bool = False
     """Given back without a send: no attempt is counted."""
 
@@ -65,6 +66,16 @@ class OutcomeRecord:
     outcome: Outcome
     run: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What became of outcomes that were to be written; both empty when all went well."""
+
+    unrecorded: Sequence[OutcomeRecord] = ()
+    """Outcomes that stand nowhere in the database, also after a look back."""
+    overwritten: Sequence[OutcomeRecord] = ()
+    """Outcomes that the journal has; somebody replaced the user's document meanwhile."""
 
 
 def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:

@@ -23,16 +23,11 @@ from ozh_notify.cli import run
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.conftest import OZH, Finished, Ozh
+from tests.helpers.result_keys import RESULT_KEYS
 from tests.helpers.users import bonus_user, discount_user
 
 Users = Collection[dict[str, Any]]
 
-KEYS = (
-    *("campaign", "run_id", "version", "bot", "status", "dry_run", "started_at", "finished_at"),
-    *("duration_seconds", "rate", "flood_wait_seconds", "eligible", "claimed", "sent"),
-    *("unreachable", "rejected", "retry", "unknown", "swept", "invalid", "skipped", "remaining"),
-    *("held", "error"),
-)
 ESCAPE = "\x1b"
 COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-9]|4[0-9]|9[0-7]|10[0-7])\b[0-9;]*m")
 BROKEN = """
@@ -50,7 +45,7 @@ class Broken(Discount):
 def check_json(result: Finished, status: str, *more: str) -> dict[str, Any]:
     """The one object on stdout, with exactly the contract's keys."""
     values: dict[str, Any] = result.json()
-    assert tuple(values) == (*KEYS, *more)
+    assert tuple(values) == (*RESULT_KEYS, *more)
     assert values["status"] == status
     assert values["version"] == __version__
     return values

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from ozh_notify.monitoring.metrics import PassMetrics
 from ozh_notify.monitoring.targets import Targets
 from ozh_notify.passes.latency import SendTimes
-from ozh_notify.passes.result import outside
+from ozh_notify.passes.result import Result
 from tests.helpers import watching
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,9 @@ def reported() -> set[str]:
     targets = Targets("discount", False, "0", None, None, None, None, False)
     registry = CollectorRegistry()
     registry.register(
-        PassMetrics(targets, outside("discount", datetime.now(timezone.utc)), SendTimes())
+        PassMetrics(
+            targets, Result.without_pass("discount", datetime.now(timezone.utc)), SendTimes()
+        )
     )
     return {sample.name for family in registry.collect() for sample in family.samples}
 

@@ -13,7 +13,7 @@ from ozh_notify.errors import ConfigError, Exit
 from ozh_notify.logs import Redactor
 from ozh_notify.messaging import html as telegram_html
 from ozh_notify.monitoring import digest
-from ozh_notify.passes.result import outside
+from ozh_notify.passes.result import Result
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import discount_user
@@ -39,7 +39,7 @@ def test_a_pass_without_trouble_is_told_only_to_who_wants_all(
     [told] = digests(bot_api)
     assert "ozh-notify discount: ok (exit 0)" in told
     assert "2 of 2 sent" in told
-    nobody = outside("discount", datetime.now(timezone.utc))
+    nobody = Result.without_pass("discount", datetime.now(timezone.utc))
     assert not digest.wanted(nobody, of_all=True)
 
 
@@ -76,7 +76,9 @@ def test_many_lost_users_are_told(ozh: Ozh, users: Users, bot_api: BotApiServer)
 def test_many_are_a_fifth_and_no_fewer_than_ten(unreachable: int, claimed: int, many: bool) -> None:
     """A small pass, or a usual share, is no trouble."""
     result = replace(
-        outside("discount", datetime.now(timezone.utc)), unreachable=unreachable, claimed=claimed
+        Result.without_pass("discount", datetime.now(timezone.utc)),
+        unreachable=unreachable,
+        claimed=claimed,
     )
     assert digest.lost_many(result) is many
     assert digest.wanted(result, of_all=False) is many
@@ -125,7 +127,7 @@ def test_a_digest_that_cannot_be_delivered_is_a_warning(
 def test_a_digest_is_valid_html_whatever_the_error_says() -> None:
     """Errors are escaped, redacted and cut; Telegram would refuse the message otherwise."""
     error = ConfigError("<b>& hunter-2-password " + "<" * 3000)
-    result = outside("discount", datetime.now(timezone.utc), error=error)
+    result = Result.without_pass("discount", datetime.now(timezone.utc), error=error)
     html = digest.compose(result, Redactor(["hunter-2-password"]))
     text = telegram_html.parse(html).text
     assert "<b>& *** <<<" in text
@@ -134,7 +136,7 @@ def test_a_digest_is_valid_html_whatever_the_error_says() -> None:
 
 def test_advice_is_given_for_every_bad_ending() -> None:
     """No exit code leaves the operator without a next step."""
-    result = outside("discount", datetime.now(timezone.utc))
+    result = Result.without_pass("discount", datetime.now(timezone.utc))
     for code in set(Exit) - {Exit.OK, Exit.USAGE}:
         assert digest.wanted(replace(result, exit_code=code), of_all=False)
         assert digest.advice(replace(result, exit_code=code)), code

@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 from ozh_notify.monitoring.metrics import PassMetrics
 from ozh_notify.monitoring.targets import Targets
 from ozh_notify.passes.latency import SendTimes
-from ozh_notify.passes.result import outside
+from ozh_notify.passes.result import Result
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers import watching
@@ -196,7 +196,10 @@ def test_passes_that_write_one_file_at_once_lose_nothing_and_no_reader_sees_half
     tmp_path: Path,
 ) -> None:
     """The file is replaced as a whole, by one pass at a time."""
-    file, result = tmp_path / "ozh.prom", outside("discount", datetime.now(timezone.utc))
+    file, result = (
+        tmp_path / "ozh.prom",
+        Result.without_pass("discount", datetime.now(timezone.utc)),
+    )
 
     def write(shard: int) -> None:
         targets = Targets("discount", False, str(shard), file, None, None, None, False)

@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from ozh_notify.errors import ConfigError
 from ozh_notify.logs import Redactor
 from ozh_notify.monitoring import ping
-from ozh_notify.passes.result import outside
+from ozh_notify.passes.result import Result
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Ozh
 from tests.helpers import watching
@@ -124,7 +124,7 @@ def test_a_signal_is_obeyed_in_time_though_everything_that_watches_hangs(
 def test_what_goes_to_the_switch_holds_no_secret() -> None:
     """The body is redacted like everything printed."""
     error = ConfigError(f"refused: bot{TOKEN} and hunter-2-password")
-    result = outside("discount", datetime.now(timezone.utc), error=error)
+    result = Result.without_pass("discount", datetime.now(timezone.utc), error=error)
     with watching.receiver() as switch:
         ping.finish(switch.url, result, Redactor(["hunter-2-password"]))
     path, body = switch.requests[0]

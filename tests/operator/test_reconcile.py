@@ -283,7 +283,7 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     chat = doubtful["telegram_id"]
     who = Recipient(doubtful["_id"], chat, "", "", "run-1-1", ago(minutes=2), 0.0, 1, False)
     record = OutcomeRecord(who, Outcome(State.UNREACHABLE), "run-1", now())
-    assert await book.confirm([record]) == [record]
+    assert (await book.confirm([record])).unrecorded == [record]
     await book.close()
     assert stored(users, doubtful)["state"] == state
 

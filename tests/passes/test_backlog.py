@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import ObjectId
@@ -23,10 +23,11 @@ from ozh_notify.passes.delivery import (
     DeliveryLoop,
     PassContext,
 )
+from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
-from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
+from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord, State
 from ozh_notify.users.recipient import Recipient
 
 IN_DOUBT = MAX_UNWRITTEN + MAX_WRITE_BATCH + MAX_IN_FLIGHT
@@ -54,11 +55,11 @@ class Slow:
         self.in_doubt = max(self.in_doubt, self.sent - self.recorded)
         return Outcome(State.SENT, self.sent)
 
-    async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
+    async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Written, in the end."""
         await asyncio.sleep(self.seconds)
         self.recorded += len(records)
-        return []
+        return Confirmation()
 
 
 @pytest.mark.parametrize(
@@ -79,8 +80,8 @@ async def test_sending_waits_for_a_recorder_that_lags(
         query=Query(campaign, datetime.now(timezone.utc)),
         run="run",
         composer=Composer(campaign),
-        store=slow,
-        sender=slow,
+        store=cast("PassStore", slow),
+        sender=cast("MessageSender", slow),
         pacer=Pacer(rate, 0, Clock()),
         breaker=Breaker(""),
         stop=stop,

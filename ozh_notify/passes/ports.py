@@ -1,0 +1,62 @@
+"""What a pass needs of the outside: one protocol for MongoDB, one for Telegram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from ozh_notify.messaging.message import Message
+from ozh_notify.users.audience import Query
+from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord
+from ozh_notify.users.recipient import Recipient
+
+
+class PassStore(Protocol):
+    """The users of one database, as one campaign sees them.
+
+    Every method may raise an ``OzhError``: its text says what failed and what to do.
+    """
+
+    async def sample(self, size: int) -> list[dict[str, Any]]:
+        """The newest users, to see whether the field mapping can be right."""
+
+    async def sweep(self, now: datetime) -> int:
+        """Move lapsed claims to `unknown`; returns how many."""
+
+    async def scan(self, query: Query, keep: int) -> Candidates:
+        """Ids of all eligible users, newest first; at most ``keep`` of them are kept."""
+
+    async def funnel(self, query: Query) -> dict[str, int]:
+        """Why the other users of the population are held back: a count per reason."""
+
+    async def users_by_id(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
+        """The documents of a few users, in the order of ``ids``."""
+
+    async def claim(
+        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
+    ) -> list[Recipient]:
+        """Claim the users of a batch who still qualify, and return them."""
+
+    async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
+        """Write outcomes; returns which of them are not where they belong."""
+
+    def set_deadline(self, seconds: float) -> None:
+        """Repeat no write past so many seconds from now."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class MessageSender(Protocol):
+    """The bot, as a pass sees it."""
+
+    async def open(self) -> str:
+        """Check the token; returns the bot's user name."""
+
+    async def send(self, chat_id: int, message: Message) -> Outcome:
+        """Send once; every expected ending is an outcome, never an exception."""
+
+    async def close(self) -> None:
+        """Close all connections."""
