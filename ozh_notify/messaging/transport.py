@@ -1,7 +1,7 @@
 """python-telegram-bot's ``BaseRequest`` over aiohttp (``docs/decisions/0005-transport.md``).
 
 It knows what the library does not tell: whether a failed request had left the machine, and which
-HTTP status a reply without sense had. Its errors carry no URL: that holds the token.
+status came back. Its errors carry no URL, because a URL of the Bot API holds the token.
 """
 
 from __future__ import annotations
@@ -14,36 +14,18 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from telegram.error import NetworkError, TelegramError
+from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
 from ozh_notify.config.settings import SEND_LIMIT
 from ozh_notify.errors import ConfigError
+from ozh_notify.messaging.replies import NoResponse, RequestNotSent, check_reply
 
 CONNECT_LIMIT = 5.0
 """Seconds to connect, name lookup and TLS included."""
 
-DEFAULT_FLOOD_WAIT = 5.0
-"""Seconds to wait after a 429 that names no time."""
-
 message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
 """Telegram's id of the message this task has just sent; None where its reply held none."""
-
-
-class RequestNotSent(NetworkError):
-    """The request never left this machine: surely not delivered."""
-
-
-class NoResponse(NetworkError):
-    """The request left, and no sensible answer came: it may have been delivered."""
-
-
-class TooManyRequests(NetworkError):
-    """A 429; ``seconds`` is how long Telegram asks to wait."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"Telegram asks to wait {seconds:g} s")
-        self.seconds = seconds
 
 
 class AiohttpRequest(BaseRequest):
@@ -84,7 +66,7 @@ class AiohttpRequest(BaseRequest):
         """One request; the library's own time limits are replaced by this class's.
 
         Raises:
-            NeverLeft, NoAnswer, TooManyRequests: see there.
+            RequestNotSent, NoResponse, RequestRefused, TooManyRequests: see `replies`.
         """
         assert self._session is not None, "initialize() comes first"  # noqa: S101
         # As a payload, so that aiohttp need not find out how to send it, nor its type.
@@ -95,7 +77,7 @@ class AiohttpRequest(BaseRequest):
             async with self._session.request(
                 method, url, data=body, proxy=proxy, allow_redirects=False
             ) as response:
-                return _check_reply(response.status, await response.read())
+                return response.status, check_reply(response.status, await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise RequestNotSent(_error_kind(error)) from None
         except aiohttp.ClientHttpProxyError as error:
@@ -154,25 +136,6 @@ def environment_proxy(url: str) -> str | None:
         return None
     proxy = getproxies().get(parts.scheme)
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-def _check_reply(status: int, body: bytes) -> tuple[int, bytes]:
-    """A reply python-telegram-bot can be trusted with: a success, or Telegram's own refusal."""
-    if 200 <= status < 300:
-        return status, body
-    try:
-        reply = json.loads(body)
-    except ValueError:
-        reply = None
-    if status >= 500 or not isinstance(reply, dict) or reply.get("ok") is not False:
-        raise NoResponse(f"HTTP {status}")
-    if status == 429:
-        parameters = reply.get("parameters")
-        seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
-        if isinstance(seconds, int | float) and seconds > 0:
-            raise TooManyRequests(float(seconds))
-        raise TooManyRequests(DEFAULT_FLOOD_WAIT)
-    return status, body
 
 
 def _error_kind(error: BaseException) -> str:

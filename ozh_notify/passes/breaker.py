@@ -40,7 +40,7 @@ class Breaker:
         self._trouble = 0
         if outcome.cause is FailureCause.TOKEN:
             return self._trip(ConfigError("TELEGRAM_BOT_TOKEN: Telegram rejects it"), who, outcome)
-        if outcome.cause in (FailureCause.CONTENT, FailureCause.CHAT):
+        if outcome.cause in (FailureCause.CONTENT, FailureCause.CHAT, FailureCause.BOT):
             return self._refusal(who, outcome)
         self.delivered = self.delivered or outcome.state is State.SENT
         return [*self.release(), (who, outcome)]

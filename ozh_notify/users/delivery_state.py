@@ -33,9 +33,16 @@ class State(str, Enum):
 
 
 class FailureCause(Enum):
-    """Who is to blame for an undelivered message; what the breaker counts."""
+    """What caused a message not to be delivered; the breaker counts by it.
+
+    ``USER``: this user (blocked the bot, deactivated). ``CHAT``: the bot cannot write to this
+    chat, perhaps because it is another bot's user. ``BOT``: a refusal that names no single
+    user's fault (a frozen or logged out bot, an empty balance). ``CONTENT``: the text, the
+    medium or a button.
+    """
 
     NOBODY = "nobody"
+    BOT = "bot"
     TOKEN = "token"  # noqa: S105
     CONTENT = "content"
     USER = "user"

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 from pymongo.collection import Collection
-from telegram.error import BadRequest, Forbidden, TelegramError
+from telegram.error import TelegramError
 
 from ozh_notify.config.settings import load
 from ozh_notify.messaging.message import Message
-from ozh_notify.messaging.sender import TelegramSender
-from ozh_notify.messaging.transport import (
-    AiohttpRequest,
+from ozh_notify.messaging.replies import (
     NoResponse,
     RequestNotSent,
+    RequestRefused,
     TooManyRequests,
 )
+from ozh_notify.messaging.sender import TelegramSender
+from ozh_notify.messaging.transport import AiohttpRequest
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.sandbox.mongo import free_port
 from ozh_notify.users.delivery_state import FailureCause, State
@@ -196,18 +197,37 @@ async def test_a_reply_without_sense_is_no_answer(response: bytes) -> None:
         assert type(await failure(f"http://127.0.0.1:{port}")) is NoResponse
 
 
+@pytest.mark.parametrize("status", [200, 400, 403, 502])
 @pytest.mark.parametrize(
-    ("status", "text", "kind"),
+    ("code", "text"),
     [
-        (400, "Bad Request: chat not found", BadRequest),
-        (403, "Forbidden: bot was blocked by the user", Forbidden),
+        (400, "Bad Request: chat not found"),
+        (402, "Payment Required"),
+        (403, "Forbidden: bot was blocked by the user"),
+        (406, "Not Acceptable"),
+        (409, "Conflict"),
+        (413, "Request Entity Too Large"),
+        (420, "FROZEN_METHOD_INVALID"),
+        (421, "Misdirected Request"),
     ],
 )
-async def test_telegrams_own_refusal_is_passed_on(status: int, text: str, kind: type) -> None:
-    """The library turns it into its own classes."""
-    body = {"ok": False, "error_code": status, "description": text}
+async def test_a_refusal_counts_by_its_own_code(status: int, code: int, text: str) -> None:
+    """A server that says `"ok": false` has not delivered, whatever HTTP status a relay gives."""
+    body = {"description": text, "error_code": code, "ok": False}
     async with answering(http(status, body)) as port:
-        assert type(await failure(f"http://127.0.0.1:{port}")) is kind
+        error = await failure(f"http://127.0.0.1:{port}")
+    assert isinstance(error, RequestRefused)
+    assert error.code == code
+    assert error.message == text
+
+
+@pytest.mark.parametrize("code", [None, True, "403"])
+async def test_a_refusal_without_a_code_counts_by_its_status(code: object) -> None:
+    """And without a text of its own it has one that names the code."""
+    async with answering(http(403, {"ok": False, "error_code": code})) as port:
+        error = await failure(f"http://127.0.0.1:{port}")
+    assert isinstance(error, RequestRefused)
+    assert (error.code, error.message) == (403, "error 403")
 
 
 @pytest.mark.parametrize(
@@ -227,10 +247,11 @@ async def test_a_429_says_how_long_to_wait(parameters: object, seconds: float) -
     body = {"ok": False, "error_code": 429, "description": "Too Many Requests"}
     if parameters is not None:
         body["parameters"] = parameters
-    async with answering(http(429, body)) as port:
-        error = await failure(f"http://127.0.0.1:{port}")
-    assert isinstance(error, TooManyRequests)
-    assert error.seconds == seconds
+    for status in (429, 200):
+        async with answering(http(status, body)) as port:
+            error = await failure(f"http://127.0.0.1:{port}")
+        assert isinstance(error, TooManyRequests)
+        assert error.seconds == seconds
 
 
 # --- the way there ---
@@ -420,7 +441,7 @@ async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[Te
     [
         ({"do": "blocked"}, State.UNREACHABLE, FailureCause.USER),
         ({"do": "deactivated"}, State.UNREACHABLE, FailureCause.USER),
-        ({"do": "cannot_initiate"}, State.UNREACHABLE, FailureCause.USER),
+        ({"do": "cannot_initiate"}, State.UNREACHABLE, FailureCause.CHAT),
         ({"do": "not_found"}, State.UNREACHABLE, FailureCause.CHAT),
         ({"do": "migrated"}, State.UNREACHABLE, FailureCause.CHAT),
         ({"do": "unauthorized"}, State.RETRY, FailureCause.TOKEN),
@@ -440,7 +461,34 @@ async def sender(tmp_path: Path, url: str, **variables: str) -> AsyncIterator[Te
         ),
         (
             {"do": "error", "code": 400, "description": "Bad Request: something new"},
-            *(State.REJECTED, FailureCause.CHAT),
+            *(State.REJECTED, FailureCause.BOT),
+        ),
+        (
+            {"do": "error", "code": 400, "description": "Logged out"},
+            *(State.REJECTED, FailureCause.BOT),
+        ),
+        (
+            {"do": "error", "code": 420, "description": "FROZEN_METHOD_INVALID"},
+            *(State.REJECTED, FailureCause.BOT),
+        ),
+        (
+            {"do": "error", "code": 400, "description": "Bad Request: BALANCE_TOO_LOW"},
+            *(State.REJECTED, FailureCause.BOT),
+        ),
+        *(
+            (
+                {"do": "error", "code": code, "description": f"code {code}"},
+                *(State.REJECTED, FailureCause.BOT),
+            )
+            for code in (402, 406, 409, 421)
+        ),
+        (
+            {"do": "error", "code": 413, "description": "Request Entity Too Large"},
+            *(State.REJECTED, FailureCause.CONTENT),
+        ),
+        (
+            {"do": "error", "code": 403, "status": 200, "description": "Forbidden: x"},
+            *(State.UNREACHABLE, FailureCause.USER),
         ),
     ],
     ids=lambda value: str(value.get("description", value["do"])) if isinstance(value, dict) else "",

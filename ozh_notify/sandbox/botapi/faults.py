@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .replies import Reply, failure, flood, html_page, json_reply
@@ -35,8 +35,9 @@ def _migrated(params: Params) -> Reply:
 
 
 def _error(params: Params) -> Reply:
-    code = params.get("code", 500)
-    return failure(code, params.get("description", "Internal Server Error"))
+    code: int = params.get("code", 500)
+    reply = failure(code, params.get("description", "Internal Server Error"))
+    return replace(reply, status=params["status"]) if "status" in params else reply
 
 
 FAULTS: dict[str, Fault] = {

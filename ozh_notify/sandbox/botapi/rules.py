@@ -5,12 +5,13 @@ A rule is a JSON object; the first one that fires decides. Its keys:
 ``do``           what happens, one of `FAULTS`
 ``chat_id``      a number, a list of them, or null for all
 ``method``       ``sendMessage`` …, or null for every method that sends
-``skip``         lets so many matching requests pass first
+``skip``         lets this many matching requests pass first
 ``every``        then takes only each K-th
-``times``        fires so often at most
+``times``        fires at most this often
 ``probability``  fires by chance, repeatable with the server's ``seed``
 ``seconds``, ``retry_after``, ``code``, ``description``, ``migrate_to_chat_id``
-                 what the KIND asks for
+                 what the fault asks for
+``status``       an HTTP status other than the error's code, as some relays answer
 ``reset``        a cut connection ends with a TCP reset instead of an end of stream
 """
 
@@ -26,7 +27,9 @@ from .faults import FAULTS, Fault, Params
 SENDING = frozenset({"sendmessage", "sendphoto"})
 
 _KEYS = {"do", "chat_id", "method", "skip", "every", "times", "probability"}
-_PARAMS = {"seconds", "retry_after", "code", "description", "migrate_to_chat_id", "reset"}
+_PARAMS = {
+    *("seconds", "retry_after", "code", "status", "description", "migrate_to_chat_id", "reset")
+}
 
 
 @dataclass
