@@ -47,6 +47,9 @@ PURE = (
     "users/recipient.py",
     "passes/breaker.py",
     "messaging/html.py",
+    "messaging/html_tags.py",
+    "messaging/classify.py",
+    "messaging/replies.py",
 )
 
 

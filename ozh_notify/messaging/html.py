@@ -10,19 +10,21 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+from ozh_notify.messaging.html_tags import (
+    TAGS,
+    argument_after,
+    is_emoji_id,
+    is_time_format,
+    lower,
+    unescape,
+)
+
 TEXT_LIMIT = 4096
 """Characters of a message. Bot API, sendMessage: "1-4096 characters after entities parsing"."""
 
 CAPTION_LIMIT = 1024
 """Characters of a caption. Bot API, sendPhoto: "0-1024 characters after entities parsing"."""
 
-TAGS = frozenset(
-    {"a", "b", "blockquote", "code", "del", "em", "i", "ins", "pre", "s", "span", "strike"}
-    | {"strong", "tg-emoji", "tg-spoiler", "tg-time", "u"}
-)
-
-_ENTITY = re.compile(r"&(?:#x(?P<hex>[0-9A-Fa-f]*)|#(?P<dec>[0-9]*)|(?P<name>[A-Za-z]*));?")
-_NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 # TDLib's is_space() has NUL among the blanks, and a C string ends with one: a NUL appended
@@ -79,27 +81,6 @@ def parse(html: str) -> Parsed:
     return _Reader(html).read()
 
 
-def _lower(text: str) -> str:
-    """Lower case for ASCII alone, as TDLib's to_lower()."""
-    return text.encode().lower().decode()
-
-
-def _decode(match: re.Match[str]) -> str:
-    """The character an HTML entity stands for, or the entity as written if it stands for none."""
-    if (name := match["name"]) is not None:
-        return _NAMED.get(name, match[0])
-    if len(match[0].rstrip(";")) >= 10:
-        return match[0]
-    code = int(match["hex"] or "0", 16) or int(match["dec"] or "0")
-    if code == 0 or code >= 0x10FFFF:
-        return match[0]
-    return chr(code)
-
-
-def _unescape(text: str) -> str:
-    return _ENTITY.sub(_decode, text) if "&" in text else text
-
-
 class _Reader:
     """One pass over a text; ``pos`` is the character to be read next."""
 
@@ -116,7 +97,7 @@ class _Reader:
             if self.html[self.pos] != "<":
                 end = self.html.find("<", self.pos, self.size)
                 end = self.size if end < 0 else end
-                self.pieces.append(_unescape(self.html[self.pos : end]))
+                self.pieces.append(unescape(self.html[self.pos : end]))
                 self.pos = end
             elif self.html[self.pos + 1] == "/":
                 self._end_tag()
@@ -139,7 +120,7 @@ class _Reader:
     def _start_tag(self) -> None:
         begin = self.pos
         self.pos += 1
-        name = _lower(self._add_candidate(_TAG_NAME))
+        name = lower(self._take(_TAG_NAME))
         if self._at(_END):
             self._fail("Unclosed start tag", begin)
         if name not in TAGS:
@@ -154,34 +135,34 @@ class _Reader:
 
     def _attribute(self, tag: str, argument: str, begin: int) -> str:
         """Reads one attribute; the tag's argument, changed if this is the one that counts."""
-        self._add_candidate(_BLANKS)
+        self._take(_BLANKS)
         if self._at(">"):
             return argument
-        name = self._add_candidate(_ATTRIBUTE_NAME)
+        name = self._take(_ATTRIBUTE_NAME)
         if not name:
             self._fail(f'Empty attribute name in the tag "{tag}"', begin)
-        self._add_candidate(_BLANKS)
+        self._take(_BLANKS)
         value: str | None = None
         if self._at("="):
             self.pos += 1
-            self._add_candidate(_BLANKS)
+            self._take(_BLANKS)
             if not self._at(_END):
                 value = self._attribute_value()
                 if self._at(_END):
                     self._fail("Unclosed start tag", begin)
         if self._at(_END):
             self._fail(f'Unclosed start tag "{tag}"', begin)
-        return _argument(tag, name, value, argument)
+        return argument_after(tag, name, value, argument)
 
     def _attribute_value(self) -> str:
         quote = self.html[self.pos]
         if quote in _QUOTED:
             self.pos += 1
-            value = _unescape(self._add_candidate(_QUOTED[quote]))
+            value = unescape(self._take(_QUOTED[quote]))
             self.pos += self._at(quote)
             return value
         begin = self.pos
-        value = _lower(self._add_candidate(_NAME_TOKEN))
+        value = lower(self._take(_NAME_TOKEN))
         if self.html[self.pos] not in _BLANK_OR_CLOSE:
             self._fail("Unexpected end of name token", begin)
         return value
@@ -191,8 +172,8 @@ class _Reader:
         self.pos += 2
         if not self.open:
             self._fail("Unexpected end tag", begin)
-        found = _lower(self._add_candidate(_TAG_NAME))
-        self._add_candidate(_BLANKS)
+        found = lower(self._take(_TAG_NAME))
+        self._take(_BLANKS)
         if not self._at(">"):
             self._fail("Unclosed end tag", begin)
         self.pos += 1
@@ -207,15 +188,15 @@ class _Reader:
         """What Telegram looks at only when there is text inside the tag."""
         if tag.name == "a":
             self.links.append(tag.argument or text)
-        elif tag.name == "tg-emoji" and not _is_emoji_id(tag.argument):
+        elif tag.name == "tg-emoji" and not is_emoji_id(tag.argument):
             raise HtmlError("Invalid custom emoji identifier specified")
-        elif tag.name == "tg-time" and not re.fullmatch("[rR]|[tTdDwW]*", tag.argument):
+        elif tag.name == "tg-time" and not is_time_format(tag.argument):
             raise HtmlError("Invalid date format used")
 
     def _at(self, character: str) -> bool:
         return self.html[self.pos] == character
 
-    def _add_candidate(self, pattern: re.Pattern[str]) -> str:
+    def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self.html, self.pos)
         assert match  # noqa: S101  # every pattern also matches nothing at all
         self.pos = match.end()
@@ -224,19 +205,3 @@ class _Reader:
     def _fail(self, message: str, pos: int, tail: str = "") -> NoReturn:
         offset = len(self.html[:pos].encode())
         raise HtmlError(f"{message} at byte offset {offset}{tail}", offset)
-
-
-def _argument(tag: str, name: str, value: str | None, before: str) -> str:
-    """A tag's argument after one more attribute; ``value`` is None for one without "="."""
-    if value is None:
-        return before
-    if (tag, name) == ("span", "class"):
-        return value[3:] if value.startswith("tg-") else before
-    if (tag, name) in {("a", "href"), ("tg-emoji", "emoji-id"), ("tg-time", "format")}:
-        return value
-    return before
-
-
-def _is_emoji_id(text: str) -> bool:
-    """A number other than 0 in 64 bits, written as a program would write it."""
-    return bool(re.fullmatch(r"-?[1-9][0-9]{0,18}", text)) and -(2**63) <= int(text) < 2**63

@@ -82,20 +82,34 @@ def why_invalid(document: Mapping[str, Any], campaign: Campaign) -> str | None:
 
 
 def clean_name(value: Any) -> str:
-    """A first name fit for a message: no controls, no direction marks, at most 64 characters."""
+    """A first name fit for a message, at most 64 characters; empty where it shows nothing.
+
+    Controls and direction marks are left out. ``None``, ``null`` and ``undefined`` are what
+    programs write for a missing name.
+    """
     if not isinstance(value, str):
         return ""
     kept = (c for c in value[:1000] if c not in BIDI and unicodedata.category(c) not in _UNFIT)
-    shown = "".join(c if c.isprintable() or c in JOINERS else " " for c in kept)
-    return " ".join(shown.split())[:MAX_NAME].strip(f" {JOINERS}")
+    shown = "".join(c if _is_shown(c) or c in JOINERS else " " for c in kept)
+    name = " ".join(shown.split())[:MAX_NAME].strip(f" {JOINERS}")
+    visible = any(unicodedata.category(c)[0] in "LNPS" for c in name)
+    return name if visible and name.lower() not in _NO_NAMES else ""
 
 
 _UNFIT = ("Cs", "Co", "Cn")
+_NO_NAMES = ("none", "null", "undefined")
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols to Unicode, but nothing is drawn for them."""
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() and character not in _BLANK_LETTERS
 
 
 def parse_language(value: Any) -> str:
-    """A language code such as ``ru`` or ``pt-br``, else empty."""
-    fits = isinstance(value, str) and re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})?", value)
+    """A language code such as ``ru``, ``pt-br`` or ``zh-hans-cn``; empty for anything else."""
+    form = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}"
+    fits = isinstance(value, str) and re.fullmatch(form, value)
     return value.lower().replace("_", "-") if fits else ""
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ozh_notify.messaging.html import TAGS, HtmlError, parse
+from ozh_notify.messaging.html import HtmlError, parse
+from ozh_notify.messaging.html_tags import TAGS
 
 MARKUP = st.lists(
     st.sampled_from(

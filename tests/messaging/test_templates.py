@@ -13,13 +13,14 @@ from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.settings import load
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.html import TEXT_LIMIT, parse
-from ozh_notify.messaging.message import (
-    SAMPLE_NAMES,
-    Composer,
-    Unrenderable,
-    plain_text,
-    plural,
+from ozh_notify.messaging.message import SAMPLE_NAMES, Composer, Unrenderable, plain_text
+from ozh_notify.messaging.template_files import (
+    TemplateFile,
+    UnreadFile,
+    package_folder,
+    unread_files,
 )
+from ozh_notify.messaging.templates import plural
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.recipient import clean_name, parse_language
 from tests.conftest import Ozh
@@ -99,6 +100,16 @@ def test_the_built_in_texts_are_valid_for_any_name(
         ("\ud800x", "x"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("\u200d \u200c", ""),
+        ("\u3164", ""),
+        ("\u2800\u115f \uffa0", ""),
+        ("\u0301\ufe0f", ""),
+        ("\u3164Анна\u2800", "Анна"),
+        ("None", ""),
+        ("null", ""),
+        ("Undefined", ""),
+        ("Noneke", "Noneke"),
+        ("...", "..."),
+        ("👍", "👍"),
         (5, ""),
         (None, ""),
         (["Анна"], ""),
@@ -183,8 +194,8 @@ def test_a_number_chooses_its_russian_form(number: object, word: str) -> None:
 
 FAULTS: dict[str, tuple[bytes, int, str]] = {
     "syntax": ("Привет\n{% if first_name %}".encode(), 2, ""),
-    "unknown variable": (b"a\nb\n{{ frist_name }}", 3, "'frist_name' is no variable"),
-    "unknown variable in a branch": (b"a\n{% if price %}{{ x }}{% endif %}", 2, "'x' is no var"),
+    "unknown variable": (b"a\nb\n{{ frist_name }}", 3, "'frist_name' is not a variable"),
+    "unknown variable in a branch": (b"a\n{% if price %}{{ x }}{% endif %}", 2, "'x' is not a var"),
     "unsupported tag": (b"one\ntwo<br/>", 2, 'Unsupported start tag "br/"'),
     "unclosed tag": (b"one\n<b>two\nthree", 2, 'end tag corresponding to start tag "b"'),
     "wrong order": (b"<b>one\n<i>two</b></i>", 2, "Unmatched end tag"),
@@ -192,7 +203,7 @@ FAULTS: dict[str, tuple[bytes, int, str]] = {
     "too long for a long name": (b"x" * (TEXT_LIMIT - 9) + b"{{ first_name }}", 1, "takes 4096"),
     "empty": (b" \n ", 1, "would be empty"),
     "empty without a name": (b"{{ first_name or '' }}", 1, "would be empty"),
-    "not UTF-8": (b"one\ntwo\n" + "три".encode("cp1251"), 3, "no UTF-8"),
+    "not UTF-8": (b"one\ntwo\n" + "три".encode("cp1251"), 3, "not UTF-8"),
     "an expression that fails": (b"one\n{{ 1 / 0 }}", 2, "division by zero"),
     "an unknown filter": (b"one\n\n{{ first_name|shout }}", 3, "No filter named 'shout'"),
 }
@@ -279,6 +290,9 @@ def test_a_user_whose_template_fails_is_rejected_and_the_others_get_theirs(
     ("code", "text"),
     [
         ("pt-BR", "Oi"),
+        ("zh-hans-cn", "你好"),
+        ("zh_Hans", "你好"),
+        ("zh-Hant-TW", "您好"),
         ("pt_br", "Oi"),
         ("pt-PT", "Olá"),
         ("pt", "Olá"),
@@ -295,6 +309,7 @@ def test_the_users_language_chooses_the_template(
 ) -> None:
     """The exact one, else that of the language, else the one without a language."""
     texts = {"": "Привет", ".pt": "Olá", ".pt-BR": "Oi", ".en": "Hi"}
+    texts |= {".zh": "你好", ".zh-hant": "您好"}
     for suffix, content in texts.items():
         (folder / f"discount{suffix}.html").write_text(content)
     composed = composer(OZH_TEMPLATES_DIR=str(folder)).compose("", parse_language(code))
@@ -315,8 +330,61 @@ def test_a_language_alone_leaves_the_built_in_text_to_the_others(
 def test_a_file_that_names_no_language_is_an_error(composer: Compose, folder: Path) -> None:
     """A mistyped name would never be used."""
     (folder / "discount.english!.html").write_text("Hi")
-    with pytest.raises(ConfigError, match=r"'english!' is no language code"):
+    with pytest.raises(ConfigError, match=r"'english!' is not a language code"):
         composer(OZH_TEMPLATES_DIR=str(folder))
+
+
+def test_two_files_for_one_language_are_an_error(composer: Compose, folder: Path) -> None:
+    """One of them would never be used."""
+    for code in ("pt-br", "pt_BR"):
+        (folder / f"discount.{code}.html").write_text("Oi")
+    with pytest.raises(ConfigError, match=r"pt-br\.html and .*pt_BR\.html are for one language"):
+        composer(OZH_TEMPLATES_DIR=str(folder))
+
+
+# --- which file is used, and which is not ---
+
+
+def test_each_text_is_known_by_its_campaign_language_and_file(
+    composer: Compose, folder: Path
+) -> None:
+    """What comes with the package is named as built in."""
+    (folder / "discount.en.html").write_text("Hi")
+    own, built_in = (
+        folder / "discount.en.html",
+        package_folder(registry()["discount"]) / "discount.html",
+    )
+    files = composer(OZH_TEMPLATES_DIR=str(folder)).files
+    assert files[0] == TemplateFile("discount", "", built_in, built_in=True)
+    assert files[1] == TemplateFile("discount", "en", own, built_in=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("discont.html", "discount.html"),
+        ("Discount.html", "discount.html"),
+        ("daily-bonus.html", "daily_bonus.html"),
+        ("daily_bonus.en.htm", "daily_bonus.en.html"),
+        ("discount.en.j2", "discount.en.html"),
+        ("dicsount.TOML", "discount.toml"),
+        ("welcome.html", None),
+    ],
+)
+def test_a_file_that_no_campaign_reads_is_named(name: str, meant: str | None, folder: Path) -> None:
+    """With the name that was probably meant: otherwise another text goes out unnoticed."""
+    (folder / name).write_text("Hi")
+    [unread] = unread_files(folder, ("discount", "daily_bonus"))
+    assert unread == UnreadFile(folder / name, meant)
+    assert (f"did you mean {meant}?" in str(unread)) is bool(meant)
+
+
+def test_a_file_that_is_read_is_not_named(folder: Path) -> None:
+    """By a campaign or by another file; notes and parts are nobody's business."""
+    (folder / "discount.pt-BR.html").write_text("Hi {% include 'footer.html' %}")
+    for name in ("discount.html", "daily_bonus.toml", "footer.html", "_part.html", "README.md"):
+        (folder / name).write_text("Hi")
+    assert unread_files(folder, ("discount", "daily_bonus")) == ()
 
 
 # --- what arrives ---

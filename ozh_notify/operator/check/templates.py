@@ -37,7 +37,7 @@ def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckR
     users = [_who(user, campaign) for user in sample]
     for language in ("", *composer.languages):
         about = f"template {campaign.key}{'.' if language else ''}{language}"
-        mine = [(id_, name, code) for id_, name, code in users if _uses(composer, code) == language]
+        mine = [user for user in users if composer.language_for(user[2]) == language]
         yield _rendered(about, composer, mine or [(None, SAMPLE_NAMES[0], language)], len(mine))
 
 
@@ -45,14 +45,6 @@ def _who(user: dict[str, Any], campaign: Campaign) -> tuple[Any, str, str]:
     s = campaign.settings
     name = recipient.clean_name(at_path(user, s.field_first_name))
     return user["_id"], name, recipient.parse_language(at_path(user, s.field_language))
-
-
-def _uses(composer: Composer, code: str) -> str:
-    """Which template a user of this language gets; empty for the default one."""
-    for one in (code, code.partition("-")[0]):
-        if one in composer.languages:
-            return one
-    return ""
 
 
 def _rendered(
