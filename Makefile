@@ -32,13 +32,8 @@ test-lowest: $(LOWEST)/.ready ## Run the tests with the lowest versions that are
 $(LOWEST)/.ready: pyproject.toml tests/lowest-constraints.txt scripts/bootstrap.sh
 	@PYTHON="$(or $(PYTHON),$(PYTHON310))" scripts/bootstrap.sh $(LOWEST) tests/lowest-constraints.txt
 
-bench: $(READY) .venv-fast/.ready .venv-bench/.ready ## Measure speed and cost beside other clients, a quarter of an hour
+bench: $(READY) .venv-bench/.ready ## Measure speed and cost beside other clients, a quarter of an hour
 	PATH="$$PATH:$(HOME)/.cargo/bin" $(BIN)/python -m benchmarks $(FIGURES)
-
-.venv-fast/.ready: $(READY)
-	$(BIN)/python -m venv .venv-fast
-	.venv-fast/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fast]'
-	@touch $@
 
 .venv-bench/.ready: $(READY) benchmarks/requirements.txt
 	$(BIN)/python -m venv .venv-bench

@@ -18,15 +18,14 @@ import pymongo
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
-from ozh_notify.config.settings import Settings, load
+from ozh_notify.config.load import load
+from ozh_notify.config.settings import Settings
 from ozh_notify.messaging.message import Composer
 from ozh_notify.sandbox import mongo
 from ozh_notify.users.indexes import recommended
 
 ROOT = Path(__file__).parents[1]
 OZH = str(ROOT / ".venv/bin/ozh-notify")
-FAST = str(ROOT / ".venv-fast/bin/ozh-notify")
-"""The same with the extra ``fast``."""
 RIVALS = str(ROOT / ".venv-bench/bin/python")
 TOKEN = "987654321:AAbenchmark-only-token_abcdefghij"  # noqa: S105 - opens nothing
 LATENCY_MS = 50
@@ -88,10 +87,10 @@ class Ground:
         """The same as a pass reads them."""
         return load(None, self.environment(name))[0]
 
-    def ozh(self, name: str, *arguments: str, program: str = OZH) -> Ran:
+    def ozh(self, name: str, *arguments: str) -> Ran:
         """Run the installed command on that database."""
         before = self._cpu()
-        ran = run([program, *arguments], self.environment(name))
+        ran = run([OZH, *arguments], self.environment(name))
         return replace(ran, servers={who: now - before[who] for who, now in self._cpu().items()})
 
     def rival(self, script: str, count: int, *options: str, name: str = "none") -> Ran:

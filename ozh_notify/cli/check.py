@@ -51,16 +51,14 @@ def command(
 
 
 def _look(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]:
-    from ozh_notify.config import settings  # noqa: PLC0415 - pydantic
+    from ozh_notify.config.load import examine  # noqa: PLC0415 - pydantic
     from ozh_notify.operator.check import check  # noqa: PLC0415
 
     campaigns = registry()
     declared = tuple(
         name for campaign in campaigns.values() for name in campaign.environment_variables
     )
-    found, problems, warnings = settings.examine(
-        common.env_file, needs_token=True, declared=declared
-    )
+    found, problems, warnings = examine(common.env_file, needs_token=True, declared=declared)
     redact = logs.Redactor(found.secrets)
     logs.setup(found.log_format, redact, enabled=found.logging_enabled, verbose=common.verbose,
                quiet=common.quiet)  # fmt: skip

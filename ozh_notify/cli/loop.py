@@ -1,4 +1,4 @@
-"""The event loop of a command: uvloop's where the extra ``fast`` is installed."""
+"""Runs a coroutine; asyncio is imported here, so that ``--help`` does without it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ T = TypeVar("T")
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in a loop of its own; ``--help`` does without these imports."""
-    try:
-        import uvloop  # noqa: PLC0415
-    except ImportError:
-        import asyncio  # noqa: PLC0415
+    """Run a coroutine in an event loop of its own."""
+    import asyncio  # noqa: PLC0415
 
-        return asyncio.run(work)
-    result: T = uvloop.run(work)
-    return result
+    return asyncio.run(work)

@@ -33,12 +33,12 @@ class GlobalOptions:
         Raises:
             ConfigError: all problems of the settings at once.
         """
-        from ozh_notify.config import settings  # noqa: PLC0415 - pydantic
+        from ozh_notify.config.load import load  # noqa: PLC0415 - pydantic
 
         declared = tuple(
             v for campaign in registry().values() for v in campaign.environment_variables
         )
-        loaded, warnings = settings.load(
+        loaded, warnings = load(
             self.env_file, needs_token=needs_token, declared=declared, options=options
         )
         redact = logs.Redactor(loaded.secrets)

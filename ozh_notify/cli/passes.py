@@ -181,7 +181,7 @@ def _load() -> None:
     with imports_with_signals_blocked():
         from ozh_notify import monitoring  # noqa: F401, PLC0415
         from ozh_notify.cli import output  # noqa: F401, PLC0415
-        from ozh_notify.config import settings  # noqa: F401, PLC0415
+        from ozh_notify.config import load  # noqa: F401, PLC0415
         from ozh_notify.messaging import sender  # noqa: F401, PLC0415
         from ozh_notify.mongo import pass_store  # noqa: F401, PLC0415
         from ozh_notify.passes import run  # noqa: F401, PLC0415

@@ -1,21 +1,14 @@
-"""The environment and ``.env``, read here and nowhere else, into one frozen value."""
+"""The class of all settings: which variables there are, their types and their defaults."""
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta, timezone, tzinfo
-from io import StringIO
+from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote
 
-from dotenv import dotenv_values
-from dotenv.parser import Binding, parse_stream
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ozh_notify.config.types import (
     ButtonTarget,
@@ -36,9 +29,7 @@ from ozh_notify.config.types import (
     Token,
     TopLevelField,
     Zone,
-    database_name,
 )
-from ozh_notify.errors import ConfigError
 
 SECRETS = (
     *("MONGO_URI", "TELEGRAM_BOT_TOKEN", "API_KEY", "OZH_TELEGRAM_PROXY"),
@@ -47,18 +38,10 @@ SECRETS = (
 """Variables that also have a ``…_FILE`` form: what they hold, or may hold, lets somebody in."""
 
 
-def _clean(value: str) -> str:
-    """Strip blanks and one pair of quotes: `docker --env-file` keeps the quotes."""
-    value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        value = value[1:-1].strip()
-    return value
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything this program can be told by its environment; frozen."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=False)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     mongo_uri: MongoUri = Field(alias="MONGO_URI")
     mongo_db_name: DatabaseName | None = Field(None, alias="MONGO_DB_NAME")
@@ -143,17 +126,6 @@ class Settings(BaseSettings):
     others: Mapping[str, str] = Field(default_factory=dict, exclude=True)
     """`OZH_…` variables unknown here: a campaign from another package may read them."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_: PydanticBaseSettingsSource,
-        **__: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what :func:`load` gathered, so that ``…_FILE`` and blanks are treated once."""
-        return (init_settings,)
-
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be printed: whole secrets and the password inside each address."""
@@ -204,191 +176,6 @@ def variables() -> list[str]:
     return [field.alias for field in Settings.model_fields.values() if field.alias]
 
 
-def load(
-    env_file: Path | None,
-    environ: Mapping[str, str] = os.environ,
-    *,
-    needs_token: bool = False,
-    declared: tuple[str, ...] = (),
-    options: Mapping[str, float | None] | None = None,
-) -> tuple[Settings, list[str]]:
-    """Settings from the environment over a ``.env``, and warnings about them.
-
-    ``declared`` names variables that campaigns of other packages read from ``others``.
-    ``options`` are command-line values by variable name; None means not given.
-
-    Raises:
-        ConfigError: with all problems at once, each with the variable's name.
-    """
-    settings, problems, warnings = examine(
-        env_file, environ, needs_token=needs_token, declared=declared, options=options
-    )
-    if problems:
-        # A mistyped variable may be why another one is missing.
-        raise ConfigError(_listed([*problems, *warnings]))
-    return settings, warnings
-
-
-def examine(
-    env_file: Path | None,
-    environ: Mapping[str, str] = os.environ,
-    *,
-    needs_token: bool = False,
-    declared: tuple[str, ...] = (),
-    options: Mapping[str, float | None] | None = None,
-) -> tuple[Settings, list[str], list[str]]:
-    """What :func:`load` does, with the problems beside the settings of what is valid.
-
-    Where there are problems, the settings are good for looking at what these do not touch.
-    """
-    values, problems = gather(env_file, environ)
-    values.update({name: value for name, value in (options or {}).items() if value is not None})
-    if needs_token and "TELEGRAM_BOT_TOKEN" not in values:
-        problems.append(
-            "TELEGRAM_BOT_TOKEN is missing: the token of the bot, from @BotFather, "
-            "or in TELEGRAM_BOT_TOKEN_FILE a file that holds it"
-        )
-    values["env_file"] = env_file
-    others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables()}
-    settings, wrong = _validated({**values, "others": others})
-    problems += wrong + _together(settings)
-    return settings, _once(problems), [_unknown(n) for n in others if n not in declared]
-
-
-def _validated(values: dict[str, Any]) -> tuple[Settings, list[str]]:
-    """Settings of what is valid, and what is wrong with the rest."""
-    try:
-        return Settings(**values), []
-    except ValidationError as error:
-        wrong = {str(e["loc"][0]): _words(e) for e in error.errors()}
-    valid = {name: value for name, value in values.items() if name not in wrong}
-    return Settings(**{"MONGO_URI": "mongodb://unset/unset", **valid}), list(wrong.values())
-
-
-def _once(problems: list[str]) -> list[str]:
-    """One problem a variable: what is wrong with it, or its file, also leaves it missing."""
-    first: dict[str, str] = {}
-    for problem in problems:
-        name = problem.replace(":", " ").partition(" ")[0].removesuffix("_FILE")
-        first.setdefault(name, problem)
-    return list(first.values())
-
-
-def gather(
-    env_file: Path | None, environ: Mapping[str, str] = os.environ
-) -> tuple[dict[str, Any], list[str]]:
-    """Cleaned, non-empty values by variable name, ``…_FILE`` read; and problems met."""
-    raw, problems = _read(env_file)
-    merged = {**raw, **environ}
-    values = {n: _clean(v) for n, v in merged.items() if v is not None and _clean(v)}
-    for name in SECRETS:
-        file = values.pop(f"{name}_FILE", None)
-        if file is None:
-            continue
-        if name in values:
-            problems.append(f"{name} and {name}_FILE are both set: keep one of them")
-            continue
-        try:
-            values[name] = _clean(Path(file).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{name}_FILE: {file} cannot be read: {_reason(error)}")
-            continue
-        if not values[name]:
-            del values[name]
-            problems.append(f"{name}_FILE: {file} is empty")
-    return values, problems
-
-
-def _read(env_file: Path | None) -> tuple[dict[str, str | None], list[str]]:
-    """What an env file says, and a problem for each of our statements in it that says nothing."""
-    path = env_file or Path(".env")
-    try:
-        if not path.is_file():
-            return {}, [f"{path} cannot be read: it is no file"] if env_file else []
-        # A byte order mark, as some editors write it, is no part of the first name.
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"{path} cannot be read: {_reason(error)}"]
-    unread = {one: _unread(path, one) for one in parse_stream(StringIO(text))}
-    rest = "".join(one.original.string for one, problem in unread.items() if not problem)
-    return dotenv_values(stream=StringIO(rest)), [text for text in unread.values() if text]
-
-
-def _unread(path: Path, statement: Binding) -> str | None:
-    """What is wrong where python-dotenv would leave one of our variables out without an error.
-
-    It takes a name alone for no value, and a line without its closing quote to go on.
-    """
-    text, line = statement.original
-    names = re.findall(r"^\s*(?:export\s+)?([A-Z][A-Z_]*)", text, re.MULTILINE)
-    known = _known()
-    ours = [name for name in names if name in known or name.startswith("OZH_")]
-    no_value = statement.key and statement.value is None
-    if not ours or not (statement.error or no_value or "\n" in text.strip()):
-        return None
-    line += text[: len(text) - len(text.lstrip())].count("\n")
-    return (
-        f"{ours[0]}: line {line} of {path} cannot be read: write NAME=value on one line, "
-        "with a quote at both ends or none; JSON in single quotes"
-    )
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or "it is no UTF-8 text"
-
-
-def _together(settings: Settings) -> list[str]:
-    """Problems that only two variables together have."""
-    problems = []
-    if not (name := database(settings)):
-        problems.append("MONGO_DB_NAME is missing: MONGO_URI names no database either")
-    elif not settings.mongo_db_name:
-        try:
-            database_name(name)
-        except ValueError as error:
-            problems.append(f"MONGO_URI: {error}, after the host")
-    for campaign in ("DISCOUNT", "DAILY_BONUS"):
-        text = getattr(settings, f"{campaign.lower()}_button_text")
-        target = getattr(settings, f"{campaign.lower()}_button")
-        if bool(text) != bool(target):
-            missing = f"OZH_{campaign}_BUTTON" + ("" if text else "_TEXT")
-            problems.append(f"{missing} is missing: a button needs both its text and its target")
-    problems += _experiments(settings)
-    if settings.field_blocked_at and not settings.field_blocked:
-        problems.append(
-            "OZH_FIELD_BLOCKED is missing: OZH_FIELD_BLOCKED_AT alone does not say who is blocked"
-        )
-    if settings.journal_collection == settings.users_collection:
-        problems.append("OZH_JOURNAL_COLLECTION: expected another name than the users have")
-    if settings.templates_dir and not settings.templates_dir.is_dir():
-        problems.append(f"OZH_TEMPLATES_DIR: {settings.templates_dir} is no folder")
-    if settings.shards and (settings.shard_index or 0) >= settings.shards:
-        problems.append("JOB_COMPLETION_INDEX: expected a number below OZH_SHARDS")
-    return problems
-
-
-def _experiments(settings: Settings) -> list[str]:
-    """A holdout needs a name, an end, and the journal, which keeps who was held out."""
-    problems = []
-    for campaign in ("DISCOUNT", "DAILY_BONUS"):
-        key = campaign.lower()
-        if getattr(settings, f"{key}_holdout") is None:
-            continue
-        needed = {"EXPERIMENT": "a name", "EXPERIMENT_UNTIL": "a last day"}
-        problems += [
-            f"OZH_{campaign}_{name} is missing: OZH_{campaign}_HOLDOUT needs {what}"
-            for name, what in needed.items()
-            if getattr(settings, f"{key}_{name.lower()}") is None
-        ]
-        if settings.journal_collection is None:
-            problems.append(
-                f"OZH_{campaign}_HOLDOUT: needs the journal; OZH_JOURNAL_COLLECTION is off"
-            )
-    if settings.daily_bonus_holdout and settings.journal_days <= settings.daily_bonus_goal_days:
-        problems.append("OZH_JOURNAL_DAYS: expected a number above OZH_DAILY_BONUS_GOAL_DAYS")
-    return problems
-
-
 def database(settings: Settings) -> str | None:
     """`MONGO_DB_NAME`, or the database named in `MONGO_URI`."""
     if settings.mongo_db_name:
@@ -403,43 +190,6 @@ def _passwords(address: str) -> list[str]:
     return [address, *({password, unquote(password)} if password else ())]
 
 
-def _words(error: Any) -> str:
-    """One problem in words; pydantic's own text, which could quote the value, is not used."""
-    name = str(error["loc"][0])
-    if error["type"] == "missing":
-        return f"{name} is missing: its value, or in {name}_FILE a file that holds it"
-    if error["type"] == "value_error":
-        return f"{name}: {error['ctx']['error']}"
-    context = error.get("ctx", {})
-    if error["type"] == "literal_error":
-        return f"{name}: expected {context['expected']}"
-    bounds = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
-    for key, words in bounds.items():
-        if key in context:
-            return f"{name}: expected a number {words} {context[key]:g}"
-    if error["type"].startswith(("int", "float")):
-        return f"{name}: expected a {'whole ' if error['type'].startswith('int') else ''}number"
-    return f"{name}: {error['msg']}"
-
-
-def _listed(problems: list[str]) -> str:
-    head = "the settings have a problem" if len(problems) == 1 else "the settings have problems"
-    return f"{head}:\n" + "\n".join(f"  - {problem}" for problem in problems)
-
-
-def _known() -> list[str]:
-    """Every name that is understood: variables, and the ``…_FILE`` forms of secrets."""
-    return [*variables(), *(f"{secret}_FILE" for secret in SECRETS)]
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _known(), n=1)
-    return f"{name} is no variable of ozh-notify" + (f": did you mean {near[0]}?" if near else "")
-
-
 def local(moment: datetime, settings: Settings) -> datetime:
     """An aware moment in the operator's zone."""
     return moment.astimezone(settings.zone)
-
-
-UTC = timezone.utc

@@ -6,10 +6,9 @@ import asyncio
 import logging
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from ozh_notify.campaigns import Campaign
-from ozh_notify.config.settings import Settings, gather
+from ozh_notify.config.load import examine
+from ozh_notify.config.settings import Settings
 from ozh_notify.logs import Redactor, setup
 from ozh_notify.monitoring import Monitoring
 from ozh_notify.monitoring.background import error_reason
@@ -39,7 +38,7 @@ def report_failure(
         await watch.report(result, SendTimes(), lambda: TelegramSender(settings), pacer)
 
     try:
-        settings = readable_settings(env_file)
+        settings = _settings(env_file)
         redact = Redactor(settings.secrets)
         if not logging.getLogger().handlers:  # its own settings were not understood
             setup(settings.log_format, redact, enabled=settings.logging_enabled)
@@ -48,17 +47,10 @@ def report_failure(
         log.warning("the failure was not reported: %s", error_reason(error))
 
 
-def readable_settings(env_file: Path | None) -> Settings:
-    """What is left of settings with problems: enough to report that they have problems."""
-    values, problems = gather(env_file)
-    values.setdefault("MONGO_URI", "mongodb://unset")
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        wrong = {str(problem["loc"][0]) for problem in error.errors()}
-    values = {name: value for name, value in values.items() if name not in wrong}
-    values.setdefault("MONGO_URI", "mongodb://unset")
-    if problems or any("TELEGRAM" in name for name in wrong):
-        # Not past a proxy, or to another server, than was meant.
-        values.pop("OZH_ADMIN_CHAT_ID", None)
-    return Settings(**values)
+def _settings(env_file: Path | None) -> Settings:
+    """Settings without those that are wrong: enough to report that they are wrong."""
+    settings, problems, _ = examine(env_file)
+    if any(problem.concerns("TELEGRAM_", "OZH_TELEGRAM_") for problem in problems):
+        # With a broken Telegram setting the digest could bypass the proxy or reach another server.
+        return settings.model_copy(update={"admin_chat_id": None})
+    return settings

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
+from ozh_notify.config.problem import render
 from ozh_notify.config.settings import database
 from ozh_notify.errors import ConfigError, Exit, Incomplete, OzhError, Refused, Unavailable
 from ozh_notify.messaging.message import Composer, plain_text
@@ -123,12 +124,9 @@ class Pass:
         findings = field_mapping.check_mapping(sample, self.campaign)
         for warning in findings.warnings:
             log.warning("%s", warning)
-        if findings.fatal:
-            raise ConfigError(
-                "the field mapping looks wrong, nobody was messaged:\n"
-                + "\n".join(f"  - {text}" for text in findings.fatal)
-                + "\nTry: ozh-notify check"
-            )
+        if findings.errors:
+            head = "the field mapping looks wrong, nobody was messaged:"
+            raise ConfigError(f"{render(head, findings.errors)}\nTry: ozh-notify check")
         if not self.options.dry_run:
             self._swept = await store.sweep(self.clock.now())
             if self._swept:

@@ -171,6 +171,6 @@ def test_so_are_a_mistyped_variable_and_field(ozh: Ozh, users: Any) -> None:
     for command in ("status", "check"):
         result = ozh(command, OZH_FIELD_BALANCE="balance", OZH_FEILD_BALANCE="balanse")
         told = result.out + result.err
-        assert "OZH_FEILD_BALANCE is no variable of ozh-notify" in told
+        assert "OZH_FEILD_BALANCE: not a known variable" in told
         assert "did you mean OZH_FIELD_BALANCE?" in told
     assert "'balanse' looks like a number: OZH_FIELD_BALANCE=balanse ?" in told

@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import run
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.users import (

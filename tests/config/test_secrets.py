@@ -19,7 +19,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify import logs
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.logs import Redactor
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import BotApiServer

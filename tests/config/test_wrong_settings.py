@@ -68,8 +68,8 @@ KINDS: dict[str, Wrong] = {
         78, ("MONGO_URI", "percent-encode", "%2F"), uri(f"777,{PASSWORD}/x@127.0.0.1:1/bot")
     ),
     "an option nobody knows": Wrong(78, ("MONGO_URI", "options"), uri("h/bot?nonsense=1")),
-    "no URI": Wrong(78, ("MONGO_URI is missing",), {"MONGO_URI": None}),
-    "no database": Wrong(78, ("MONGO_DB_NAME is missing",), uri("127.0.0.1:1/")),
+    "no URI": Wrong(78, ("MONGO_URI: missing",), {"MONGO_URI": None}),
+    "no database": Wrong(78, ("MONGO_DB_NAME: missing",), uri("127.0.0.1:1/")),
     # --- the env file ---
     "a statement nobody can read": Wrong(
         78, ("OZH_EXTRA_FILTER: line 1 of ../env cannot be read", "JSON in single quotes"),
@@ -78,7 +78,7 @@ KINDS: dict[str, Wrong] = {
     ),
     # --- Telegram ---
     "no token": Wrong(
-        78, ("TELEGRAM_BOT_TOKEN is missing", "@BotFather"), {"TELEGRAM_BOT_TOKEN": None}
+        78, ("TELEGRAM_BOT_TOKEN: missing", "@BotFather"), {"TELEGRAM_BOT_TOKEN": None}
     ),
     "a token of another shape": setting(
         "TELEGRAM_BOT_TOKEN", f"bot{TOKEN.replace(':', ' ')}", "digits, a colon, letters"
@@ -94,7 +94,7 @@ KINDS: dict[str, Wrong] = {
     "a proxy of another kind": setting("OZH_TELEGRAM_PROXY", f"ftp://u:{PASSWORD}@h", "socks5://"),
     # --- secrets in files ---
     "a secret and its file": Wrong(
-        78, ("TELEGRAM_BOT_TOKEN and TELEGRAM_BOT_TOKEN_FILE are both set",),
+        78, ("TELEGRAM_BOT_TOKEN: TELEGRAM_BOT_TOKEN_FILE is set, too",),
         {"TELEGRAM_BOT_TOKEN_FILE": "{folder}/token"}, {"token": TOKEN},
     ),
     "a file that is not there": Wrong(
@@ -144,7 +144,7 @@ KINDS: dict[str, Wrong] = {
     ),
     # --- messages ---
     "a folder of templates that is not there": setting(
-        "OZH_TEMPLATES_DIR", "/no/such", "is no folder"
+        "OZH_TEMPLATES_DIR", "/no/such", "is not a folder"
     ),
     "a template that does not parse": Wrong(
         78, ("{folder}/discount.html:2: ",), **template("Hi\n{% if %}")
@@ -161,14 +161,14 @@ KINDS: dict[str, Wrong] = {
         78, ("{folder}/discount.html:1: the message would be empty",), **template(" \n")
     ),
     "a button without a text": Wrong(
-        78, ("OZH_DISCOUNT_BUTTON_TEXT is missing", "both"), {"OZH_DISCOUNT_BUTTON": "buy"}
+        78, ("OZH_DISCOUNT_BUTTON_TEXT: missing", "both"), {"OZH_DISCOUNT_BUTTON": "buy"}
     ),
     "callback data of 65 bytes": setting(
         "OZH_DISCOUNT_BUTTON", "ж" * 32 + "x", "64 bytes", OZH_DISCOUNT_BUTTON_TEXT="Да"
     ),
     # --- what a pass does not depend on: said, and gone on ---
     "a variable that is none": Wrong(
-        0, ("OZH_RATE_LIMT is no variable of ozh-notify: did you mean OZH_RATE_LIMIT?",),
+        0, ("OZH_RATE_LIMT: not a known variable; did you mean OZH_RATE_LIMIT?",),
         {"OZH_RATE_LIMT": "5"},
     ),
     "a folder for metrics that is not there": Wrong(

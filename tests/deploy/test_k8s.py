@@ -16,12 +16,9 @@ import pytest
 import yaml
 
 from ozh_notify import __version__
-from ozh_notify.config.settings import (
-    SECRETS,
-    Settings,
-    load,
-    variables,
-)
+from ozh_notify.config.load import load
+from ozh_notify.config.problem import Problem
+from ozh_notify.config.settings import SECRETS, Settings, variables
 from ozh_notify.errors import Exit
 from tests.helpers.kustomize import Manifest, real_tool, render
 from tests.helpers.kustomize import load as load_file
@@ -172,7 +169,7 @@ def test_the_zone_of_the_schedule_is_the_zone_of_the_pass(
     assert cronjob["spec"]["timeZone"] == found["OZH_TIMEZONE"]
 
 
-def settings_of(cronjob: Manifest, overlay: str, folder: Path) -> tuple[Settings, list[str]]:
+def settings_of(cronjob: Manifest, overlay: str, folder: Path) -> tuple[Settings, list[Problem]]:
     """What the program makes of a pod's environment; the secrets are the example's."""
     found = environment(cronjob, overlay)
     [volume], [mount] = pod(cronjob)["volumes"], container(cronjob)["volumeMounts"]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.operator.reconcile import ReconcileStore
 from ozh_notify.users.delivery_state import Outcome
 from ozh_notify.users.recipient import Recipient

@@ -10,7 +10,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.html import TEXT_LIMIT, parse
 from ozh_notify.messaging.message import SAMPLE_NAMES, Composer, Unrenderable, plain_text

@@ -15,7 +15,7 @@ import pytest
 from pymongo.collection import Collection
 from telegram.error import TelegramError
 
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.messaging.message import Message
 from ozh_notify.messaging.replies import (
     NoResponse,

@@ -10,7 +10,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Index, registry
-from ozh_notify.config import settings as settings_module
+from ozh_notify.config import load as load_module
 from ozh_notify.mongo.operator_queries import BUILD_LIMIT, OperatorQueries
 from ozh_notify.users.indexes import compare, existing, recommended
 from tests.cli.test_cli import on_a_terminal
@@ -27,7 +27,7 @@ def listed(tmp_path: Path, **variables: str) -> list[Index]:
     """The recommended indexes under the given variables."""
     file = tmp_path / "empty.env"
     file.touch()
-    loaded, _ = settings_module.load(file, {"MONGO_URI": "mongodb://h/db", **variables})
+    loaded, _ = load_module.load(file, {"MONGO_URI": "mongodb://h/db", **variables})
     return recommended(kind(loaded) for kind in registry().values())
 
 
@@ -133,7 +133,7 @@ def test_other_field_names_make_other_keys(ozh: Ozh, users: Users) -> None:
 async def test_a_build_may_take_longer_than_any_read(ozh: Ozh, users: Users) -> None:
     """The time limit that goes along with it is days, not the client's minute."""
     users.insert_one(user())
-    loaded, _ = settings_module.load(None, ozh.environment)
+    loaded, _ = load_module.load(None, ozh.environment)
     [index, *_] = recommended(kind(loaded) for kind in registry().values())
     with heard("createIndexes") as commands:
         async with OperatorQueries(loaded) as desk:

@@ -15,7 +15,7 @@ import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.config import settings as settings_module
+from ozh_notify.config import load as load_module
 from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.operator.reconcile import DeliveryFilter, ReconcileStore
 from ozh_notify.operator.status import StatusQueries
@@ -90,7 +90,7 @@ def bonuses() -> Documents:
 @pytest.fixture(params=["discount", "daily-bonus"])
 def campaign(request: pytest.FixtureRequest, environment: dict[str, str]) -> Campaign:
     """Each campaign in turn."""
-    settings, _ = settings_module.load(None, environment)
+    settings, _ = load_module.load(None, environment)
     return registry()[request.param](settings)
 
 

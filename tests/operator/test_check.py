@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
-from ozh_notify.config import settings as settings_module
+from ozh_notify.config import load as load_module
 from ozh_notify.operator.check import check, exit_code
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import on_a_terminal
@@ -62,7 +62,7 @@ def lines(result: Finished, verdict: str) -> dict[str, str]:
 async def looked(ozh: Ozh, /, **extra: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """The check without a process of its own: exit code, and verdict and words by line."""
     merged = {**ozh.environment, **extra}
-    settings, problems, warnings = settings_module.examine(None, merged, needs_token=True)
+    settings, problems, warnings = load_module.examine(None, merged, needs_token=True)
     campaigns = [kind(settings) for kind in registry().values()]
     found = await check(settings, campaigns, now(), problems=problems, warnings=warnings)
     ozh.outputs.append(repr(found))
@@ -142,13 +142,13 @@ def test_wrong_settings_are_lines_and_the_rest_is_looked_at_all_the_same(
     about = [one for one in result.json()["lines"] if one["about"] == "settings"]
     assert [(one["verdict"], one["found"], one["do"]) for one in about] == [
         (
-            *("problem", "TELEGRAM_BOT_TOKEN is missing"),
+            *("problem", "TELEGRAM_BOT_TOKEN: missing"),
             "the token of the bot, from @BotFather, or in TELEGRAM_BOT_TOKEN_FILE a file "
             "that holds it",
         ),
         ("problem", "OZH_RATE_LIMIT: expected a number", ""),
         (
-            *("warning", "OZH_RATE_LIMT is no variable of ozh-notify"),
+            *("warning", "OZH_RATE_LIMT: not a known variable"),
             "did you mean OZH_RATE_LIMIT?",
         ),
     ]

@@ -10,7 +10,9 @@ import pytest
 from bson import Decimal128, Int64, ObjectId
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.config.settings import Settings, load
+from ozh_notify.config.load import load
+from ozh_notify.config.problem import Problem
+from ozh_notify.config.settings import Settings
 from ozh_notify.errors import ConfigError, Incomplete, Unavailable
 from ozh_notify.operator.check import (
     CheckResult,
@@ -175,7 +177,7 @@ def test_a_field_is_a_problem_exactly_where_a_pass_would_refuse(
     """And a warning at least where a pass would warn."""
     sample, both = crowd(count, **changed), campaigns(file)
     found = fields.field_results(sample, both)
-    refused = any(field_mapping.check_mapping(sample, campaign).fatal for campaign in both)
+    refused = any(field_mapping.check_mapping(sample, campaign).errors for campaign in both)
     warned = any(field_mapping.check_mapping(sample, campaign).warnings for campaign in both)
     assert (verdict(found).value == "problem") is refused
     if warned and not refused:
@@ -350,7 +352,7 @@ def test_what_is_wrong_about_the_watchers_is_not_told_twice(file: Path) -> None:
     """Where a problem is listed, no line says that nobody watches."""
     both = campaigns(file)
     lines = settings_checks.settings_results(
-        both[0].settings, both, NOON, ["OZH_PING_URL: expected an address"]
+        both[0].settings, both, NOON, [Problem("OZH_PING_URL", "expected an address")]
     )
     assert "watched" not in [line.about for line in lines]
 

@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from ozh_notify.campaigns import registry
-from ozh_notify.config import settings as settings_module
+from ozh_notify.config import load as load_module
 from ozh_notify.errors import ConfigError
 from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.operator.explain import Explanation, explain
@@ -44,7 +44,7 @@ async def explained(
     moment = now()
     users.insert_one(document)
     environ = {**ozh.environment, **more}
-    loaded, _ = settings_module.load(None, environ)
+    loaded, _ = load_module.load(None, environ)
     async with OperatorQueries(loaded) as desk:
         [found] = await desk.find(str(document["_id"]))
 
@@ -120,7 +120,7 @@ def test_a_user_nobody_finds_or_two_find_is_a_clear_error(ozh: Ozh, users: Users
 async def test_no_name_of_a_user_is_a_bug(name: str, ozh: Ozh, users: Users) -> None:
     """Whatever is pasted there, nobody is found by it."""
     users.insert_one(user())
-    loaded, _ = settings_module.load(None, ozh.environment)
+    loaded, _ = load_module.load(None, ozh.environment)
     async with OperatorQueries(loaded) as desk:
         with pytest.raises(ConfigError, match="no user of"):
             await desk.find(name)
@@ -330,7 +330,7 @@ def test_values_are_words(tmp_path: Path) -> None:
     file = tmp_path / "empty.env"
     file.touch()
     environ = {"MONGO_URI": "mongodb://h/db", "OZH_TIMEZONE": "Europe/Moscow"}
-    s, _ = settings_module.load(file, environ)
+    s, _ = load_module.load(file, environ)
     plain: list[Any] = [None, True, False, 5, 0.5, "x", {}, [1]]
     assert [value(one, s) for one in plain] == [
         *("null", "true", "false", "5", "0.5", '"x"', "an object", "a list")

@@ -245,12 +245,12 @@ def test_on_a_terminal_it_asks_first(ozh: Ozh, users: Users, answer: str, state:
 async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, users: Users) -> None:
     """Each write repeats the state and the claim it read; the count says how many had changed."""
     from ozh_notify.campaigns import registry
-    from ozh_notify.config import settings
+    from ozh_notify.config.load import load
     from ozh_notify.operator.reconcile import Decision, DeliveryFilter, ReconcileStore
 
     same, confirmed, claimed = held("unknown"), held("unknown"), held("unknown")
     users.insert_many([same, confirmed, claimed])
-    loaded, _ = settings.load(None, ozh.environment)
+    loaded, _ = load(None, ozh.environment)
     book = ReconcileStore(loaded, registry()["discount"](loaded))
     found = await book.look(DeliveryFilter(), now())
     late = {"ozh_notify.discount": delivery("sent", message_id=5)}
@@ -269,14 +269,14 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
 ) -> None:
     """(l) is addressed to the claim, which settling removes."""
     from ozh_notify.campaigns import registry
-    from ozh_notify.config import settings
+    from ozh_notify.config.load import load
     from ozh_notify.operator.reconcile import Decision, DeliveryFilter, ReconcileStore
     from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
     from ozh_notify.users.recipient import Recipient
 
     doubtful = held("unknown")
     users.insert_one(doubtful)
-    loaded, _ = settings.load(None, ozh.environment)
+    loaded, _ = load(None, ozh.environment)
     book = ReconcileStore(loaded, registry()["discount"](loaded))
     found = await book.look(DeliveryFilter(), now())
     assert await book.settle(found.entries, Decision(action), now()) == 1

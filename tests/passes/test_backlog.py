@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from ozh_notify.campaigns.discount import Discount
 from ozh_notify.clock import Clock
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.messaging.message import Composer, Message
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.breaker import Breaker

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.config import settings
+from ozh_notify.config.load import load
 from ozh_notify.config.settings import local
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.delivery_state import State, hold_until
@@ -104,7 +104,7 @@ def test_the_night_of_a_change_of_summer_time_reminds_everybody_once_a_day(
 
 def campaign(name: str, zone: str) -> Campaign:
     """A campaign in a time zone."""
-    loaded, _ = settings.load(None, {"MONGO_URI": "mongodb://h/db", "OZH_TIMEZONE": zone})
+    loaded, _ = load(None, {"MONGO_URI": "mongodb://h/db", "OZH_TIMEZONE": zone})
     return registry()[name](loaded)
 
 

@@ -258,10 +258,10 @@ def recipient(user: dict[str, Any], claim: str) -> Any:
 def opened(ozh: Ozh) -> Any:
     """The store of the discount on the test's database."""
     from ozh_notify.campaigns import registry
-    from ozh_notify.config import settings
+    from ozh_notify.config.load import load
     from ozh_notify.mongo.pass_store import MongoPassStore
 
-    loaded, _ = settings.load(None, ozh.environment)
+    loaded, _ = load(None, ozh.environment)
     return MongoPassStore(loaded, registry()["discount"](loaded))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns.discount import Discount
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.mongo.pass_store import MongoPassStore
 from ozh_notify.users.audience import Query, claimable
 from ozh_notify.users.candidates import Candidate

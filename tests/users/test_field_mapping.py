@@ -11,7 +11,7 @@ from bson import Decimal128, Int64
 from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import field_mapping
 from tests.conftest import Ozh
@@ -131,7 +131,7 @@ def sample(size: int, field: str, value: Any, others: int = 0) -> list[Document]
 
 def serious(found: field_mapping.Findings) -> tuple[int, int]:
     """How many findings end a pass, and how many are warnings."""
-    return len(found.fatal), len(found.warnings)
+    return len(found.errors), len(found.warnings)
 
 
 @pytest.mark.parametrize("campaign", MAKE)
@@ -179,9 +179,9 @@ def test_every_type_of_number_is_a_number(value: Any, inspect: Inspect) -> None:
 @pytest.mark.parametrize("value", [True, "1", [1], {"n": 1}, ago(days=1)])
 def test_what_is_no_number_is_none(value: Any, inspect: Inspect) -> None:
     """A flag, a text, a list, an object and a date are not."""
-    [text] = inspect(sample(200, "generations_count", value)).fatal
-    assert "OZH_FIELD_GENERATIONS" in text
-    assert "number is expected" in text
+    [problem] = inspect(sample(200, "generations_count", value)).errors
+    assert problem.variable == "OZH_FIELD_GENERATIONS"
+    assert "number is expected" in problem.text
 
 
 def test_a_criterions_field_nobody_has_is_a_warning(inspect: Inspect) -> None:
@@ -189,8 +189,10 @@ def test_a_criterions_field_nobody_has_is_a_warning(inspect: Inspect) -> None:
     for variable in ("OZH_FIELD_GENERATIONS", "OZH_FIELD_BALANCE", "OZH_FIELD_FIRST_GENERATION_AT"):
         found = inspect(sample(200, "x", 1), **{variable: "no_such"})
         assert serious(found) == (0, 1), variable
-        assert f"{variable}: the field 'no_such' is in none of 200 users" in found.warnings[0]
-        assert f"name the right field in {variable}, or nobody is eligible" in found.warnings[0]
+        assert f"{variable}: the field 'no_such' is in none of 200 users" in str(found.warnings[0])
+        assert f"name the right field in {variable}, or nobody is eligible" in str(
+            found.warnings[0]
+        )
 
 
 def test_all_that_is_wrong_is_told_at_once(inspect: Inspect) -> None:
@@ -199,18 +201,18 @@ def test_all_that_is_wrong_is_told_at_once(inspect: Inspect) -> None:
     wrong = {f"OZH_FIELD_{field}": "first_name" for field in fields}
     found = inspect([discount_user() for _ in range(100)], **wrong)
     assert serious(found) == (len(fields), 0)
-    assert all(name in text for name, text in zip(wrong, found.fatal, strict=True))
+    assert [problem.variable for problem in found.errors] == [*wrong]
 
 
 def test_a_field_inside_an_array_is_of_a_wrong_type(inspect: Inspect) -> None:
     """What MongoDB would find in there is no criterion's value."""
     people = sample(200, "wallets", [{"left": 0}])
     found = inspect(people, OZH_FIELD_BALANCE="wallets.left")
-    assert "holds array (200), but number is expected" in found.fatal[0]
+    assert "holds array (200), but number is expected" in found.errors[0].text
 
 
 def test_an_empty_collection_is_a_warning(inspect: Inspect) -> None:
     """A new bot has no users yet; a wrong name of the collection has none either."""
     found = inspect([])
-    assert found.fatal == []
-    assert "MONGO_DB_NAME and OZH_USERS_COLLECTION" in found.warnings[0]
+    assert found.errors == []
+    assert "MONGO_DB_NAME and OZH_USERS_COLLECTION" in str(found.warnings[0])

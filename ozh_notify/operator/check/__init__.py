@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.config.problem import Problem
 from ozh_notify.config.settings import Settings
 from ozh_notify.mongo.operator_queries import Document
 from ozh_notify.operator.check import (
@@ -42,8 +43,8 @@ async def check(
     campaigns: Sequence[Campaign],
     now: datetime,
     *,
-    problems: Sequence[str] = (),
-    warnings: Sequence[str] = (),
+    problems: Sequence[Problem] = (),
+    warnings: Sequence[Problem] = (),
     where: str = "",
 ) -> list[CheckResult]:
     """All lines; ``settings`` are those of what is valid where there are ``problems``.

@@ -50,7 +50,7 @@ class _Look:
     def chat(self, field: str) -> CheckResult:
         """Whom a pass can write to at all."""
         variable, found = "OZH_FIELD_CHAT_ID", self._present(field)
-        line = self._by_guard(variable, field)
+        line = self._of_mapping(variable, field)
         if line:
             return self._hinted(line, variable, field, _is_chat, "a chat id")
         unusable = sum(not _is_chat(value) for value in self._values(field))
@@ -66,7 +66,7 @@ class _Look:
         def fits(value: Any) -> bool:
             return type_name(value) in criterion.kind.value
 
-        line = self._by_guard(criterion.variable, field)
+        line = self._of_mapping(criterion.variable, field)
         if line:
             return self._hinted(line, criterion.variable, field, fits, looks_like)
         odd = sum(
@@ -117,18 +117,13 @@ class _Look:
         listed = [f"{name} ({count})" if len(types) > 1 else name for name, count in types]
         return f"in {len(values)} of {len(self._sample)} users: {', '.join(listed)}"
 
-    def _by_guard(self, variable: str, field: str) -> CheckResult | None:
-        """What a pass says of the field named by a variable, if anything."""
+    def _of_mapping(self, variable: str, field: str) -> CheckResult | None:
+        """What a pass says about the field that a variable names, if anything."""
         for found in self._findings:
-            for make, texts in ((problem, found.fatal), (warning, found.warnings)):
-                for text in texts:
-                    if text.startswith(f"{variable}: "):
-                        words, _, do = text.partition(": ")[2].partition("; ")
-                        return make(
-                            _about(field),
-                            words.removeprefix(f"the field {field!r} ").removeprefix("is "),
-                            do,
-                        )
+            for make, problems in ((problem, found.errors), (warning, found.warnings)):
+                for one in problems:
+                    if one.variable == variable:
+                        return make(_about(field), self._present(field), one.remedy)
         return None
 
     def _hinted(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.config.problem import Problem
 from ozh_notify.config.settings import Settings, local
 from ozh_notify.operator.check.line import (
     CheckResult,
@@ -20,26 +21,28 @@ from ozh_notify.passes.run import FREE_RATE
 
 STEP = timedelta(minutes=5)
 """How closely a day is searched for a moment at which a pass may run."""
-CURE = re.compile(r"(.* (?:is missing|are both set|is no variable of ozh-notify)): (.*)", re.DOTALL)
-"""Problems that say what to do after a colon."""
 
 
 def problem_results(
-    problems: Sequence[str], warnings: Sequence[str], where: str
+    problems: Sequence[Problem], warnings: Sequence[Problem], where: str
 ) -> list[CheckResult]:
     """Everything that is wrong with the settings, each with its variable's name."""
-    settings_results = [problem("settings", *_cure(text)) for text in problems]
-    settings_results += [warning("settings", *_cure(text)) for text in warnings]
-    return settings_results or [ok("settings", f"understood, from the environment {where}")]
+    found = [problem("settings", _named(one), one.remedy) for one in problems]
+    found += [warning("settings", _named(one), one.remedy) for one in warnings]
+    return found or [ok("settings", f"understood, from the environment {where}")]
 
 
-def is_touched(problems: Sequence[str], *names: str) -> bool:
-    """Whether a problem is one of the variables that begin so; no file read touches them all."""
-    return any(text.startswith(names) or not text[0].isupper() for text in problems)
+def _named(problem: Problem) -> str:
+    return str(replace(problem, remedy=""))
+
+
+def is_touched(problems: Sequence[Problem], *prefixes: str) -> bool:
+    """Whether a problem concerns a variable with one of these prefixes."""
+    return any(problem.concerns(*prefixes) for problem in problems)
 
 
 def settings_results(
-    settings: Settings, campaigns: Sequence[Campaign], now: datetime, problems: Sequence[str]
+    settings: Settings, campaigns: Sequence[Campaign], now: datetime, problems: Sequence[Problem]
 ) -> Iterator[CheckResult]:
     """Offer, time zone, hours, rate, fuse and who watches, but for what a problem touches."""
     yield from _offer(settings)
@@ -54,11 +57,6 @@ def settings_results(
     yield from _metrics(settings, campaigns)
     if not is_touched(problems, "OZH_METRICS", "OZH_PUSHGATEWAY", "OZH_PING", "OZH_ADMIN"):
         yield _watched(settings)
-
-
-def _cure(text: str) -> tuple[str, str]:
-    match = CURE.fullmatch(text)
-    return (match[1], match[2]) if match else (text, "")
 
 
 def _offer(settings: Settings) -> Iterator[CheckResult]:

@@ -1,0 +1,75 @@
+"""Checks that need more than one variable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ozh_notify.config.problem import Problem
+from ozh_notify.config.settings import Settings, database
+from ozh_notify.config.types import database_name
+
+CAMPAIGNS = ("DISCOUNT", "DAILY_BONUS")
+
+
+def check_combinations(settings: Settings) -> list[Problem]:
+    """Problems that only two variables together have."""
+    return [
+        *_database(settings),
+        *_collections(settings),
+        *(problem for campaign in CAMPAIGNS for problem in _button(settings, campaign)),
+        *(problem for campaign in CAMPAIGNS for problem in _experiment(settings, campaign)),
+        *_judgement(settings),
+        *_files_and_shards(settings),
+    ]
+
+
+def _database(settings: Settings) -> Iterator[Problem]:
+    name = database(settings)
+    if not name:
+        yield Problem("MONGO_DB_NAME", "missing", "MONGO_URI names no database either")
+    elif not settings.mongo_db_name:
+        try:
+            database_name(name)
+        except ValueError as error:
+            yield Problem("MONGO_URI", f"{error}, after the host")
+
+
+def _collections(settings: Settings) -> Iterator[Problem]:
+    if settings.journal_collection == settings.users_collection:
+        yield Problem("OZH_JOURNAL_COLLECTION", "expected another name than the users have")
+    if settings.field_blocked_at and not settings.field_blocked:
+        remedy = "OZH_FIELD_BLOCKED_AT alone does not say who is blocked"
+        yield Problem("OZH_FIELD_BLOCKED", "missing", remedy)
+
+
+def _button(settings: Settings, campaign: str) -> Iterator[Problem]:
+    text = getattr(settings, f"{campaign.lower()}_button_text")
+    target = getattr(settings, f"{campaign.lower()}_button")
+    if bool(text) != bool(target):
+        missing = f"OZH_{campaign}_BUTTON" + ("" if text else "_TEXT")
+        yield Problem(missing, "missing", "a button needs both its text and its target")
+
+
+def _experiment(settings: Settings, campaign: str) -> Iterator[Problem]:
+    """A holdout needs a name, an end, and the journal, which keeps who was held out."""
+    key, holdout = campaign.lower(), f"OZH_{campaign}_HOLDOUT"
+    if getattr(settings, f"{key}_holdout") is None:
+        return
+    for part, what in (("EXPERIMENT", "a name"), ("EXPERIMENT_UNTIL", "a last day")):
+        if getattr(settings, f"{key}_{part.lower()}") is None:
+            yield Problem(f"OZH_{campaign}_{part}", "missing", f"{holdout} needs {what}")
+    if settings.journal_collection is None:
+        yield Problem(holdout, "it needs the journal, but OZH_JOURNAL_COLLECTION is off")
+
+
+def _judgement(settings: Settings) -> Iterator[Problem]:
+    """Entries that were deleted cannot be judged."""
+    if settings.daily_bonus_holdout and settings.journal_days <= settings.daily_bonus_goal_days:
+        yield Problem("OZH_JOURNAL_DAYS", "expected a number above OZH_DAILY_BONUS_GOAL_DAYS")
+
+
+def _files_and_shards(settings: Settings) -> Iterator[Problem]:
+    if settings.templates_dir and not settings.templates_dir.is_dir():
+        yield Problem("OZH_TEMPLATES_DIR", f"{settings.templates_dir} is not a folder")
+    if settings.shards and (settings.shard_index or 0) >= settings.shards:
+        yield Problem("JOB_COMPLETION_INDEX", "expected a number below OZH_SHARDS")
