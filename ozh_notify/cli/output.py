@@ -155,6 +155,6 @@ async def show_progress(running: Pass) -> None:
         while True:
             await asyncio.sleep(REFRESH)
             if running.delivery:
-                done = running.delivery.tally.settled
+                done = running.delivery.counts.settled
                 rate = done / (progress.tasks[0].elapsed or REFRESH)
                 progress.update(task, completed=done, total=running.found.valid, rate=rate)

@@ -56,7 +56,7 @@ class Monitoring:
         self, result: Result, running: Pass, sender: Callable[[], MessageSender]
     ) -> None:
         """Report a pass that came to a result, expected or not."""
-        latency = running.delivery.latency if running.delivery else SendTimes()
+        latency = running.delivery.send_times if running.delivery else SendTimes()
         await self.report(result, latency, sender, running.pacer)
 
     async def report(

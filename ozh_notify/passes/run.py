@@ -17,13 +17,10 @@ from ozh_notify.config.settings import database
 from ozh_notify.errors import ConfigError, Exit, Incomplete, OzhError, Refused, Unavailable
 from ozh_notify.messaging.message import Composer, plain_text
 from ozh_notify.messaging.pacer import Pacer
-from ozh_notify.passes.breaker import Breaker
-from ozh_notify.passes.delivery import (
-    DeliveryLoop,
-    OutcomeCounts,
-    PassContext,
-)
+from ozh_notify.passes.context import PassContext
+from ozh_notify.passes.delivery import DeliveryLoop
 from ozh_notify.passes.ports import MessageSender, PassStore
+from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.result import DryRunDetails, PassOptions, Result
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users import field_mapping
@@ -151,21 +148,21 @@ class Pass:
     async def _deliver(self, store: PassStore, sender: MessageSender, composer: Composer) -> None:
         if self.options.shard:
             self.found.own_share_first(*self.options.shard)
-        job = PassContext(
+        context = PassContext(
             campaign=self.campaign,
             query=self._query(),
             run=self.run_id,
+            bot=self._bot or "",
             composer=composer,
             store=store,
             sender=sender,
             pacer=self.pacer,
-            breaker=Breaker(self._bot or ""),
             stop=self.stop,
             clock=self.clock,
             limit=self.options.limit,
             any_time=self.options.any_time,
         )
-        self.delivery = DeliveryLoop(job)
+        self.delivery = DeliveryLoop(context)
         await self.delivery.run(self.found)
 
     async def _show(self, store: PassStore, composer: Composer) -> None:
@@ -228,7 +225,7 @@ class Pass:
 
     def result(self) -> Result:
         """What has come of the pass so far."""
-        tally = self.delivery.tally if self.delivery else OutcomeCounts()
+        tally = self.delivery.counts if self.delivery else OutcomeCounts()
         error = self._bug or self.stop.reason
         if isinstance(error, Unavailable) and tally.sent:
             error = Incomplete(str(error))

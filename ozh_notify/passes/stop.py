@@ -11,13 +11,15 @@ from ozh_notify.errors import Incomplete, OzhError
 
 
 class Stop:
-    """Set once; whoever has registered is told."""
+    """A flag that is set once, with callbacks."""
 
     def __init__(self) -> None:
         self.reason: OzhError | None = None
+        self.bug: BaseException | None = None
+        """The unexpected error that stopped the pass; raised once what was sent is recorded."""
         self._signalled_at: float | None = None
-        self._told: list[Callable[[], object]] = []
-        self._told_of_signal: list[Callable[[], object]] = []
+        self._on_set: list[Callable[[], object]] = []
+        self._on_signal: list[Callable[[], object]] = []
 
     def __bool__(self) -> bool:
         return self.reason is not None
@@ -26,22 +28,27 @@ class Stop:
         """Stop the pass for this reason, unless it is stopping already."""
         if self.reason is None:
             self.reason = reason
-            for tell in self._told:
-                tell()
+            for callback in self._on_set:
+                callback()
 
-    def on_set(self, tell: Callable[[], object]) -> None:
-        """Call ``tell`` when the pass is to stop; at once when it is stopping already."""
-        self._told.append(tell)
+    def set_bug(self, bug: BaseException) -> None:
+        """Stop the pass because of an unexpected error; the first one is kept."""
+        self.bug = self.bug or bug
+        self.set(Incomplete("a bug ended the pass"))
+
+    def on_set(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the pass is to stop; at once when it is stopping already."""
+        self._on_set.append(callback)
         if self:
-            tell()
+            callback()
 
     def since_signal(self) -> float:
         """Seconds since the first signal; 0 without one."""
         return time.monotonic() - self._signalled_at if self._signalled_at else 0.0
 
-    def on_signal(self, tell: Callable[[], object]) -> None:
-        """Call ``tell`` at the first signal, also when the pass is stopping already."""
-        self._told_of_signal.append(tell)
+    def on_signal(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` at the first signal, also when the pass is stopping already."""
+        self._on_signal.append(callback)
 
     def listen(self) -> None:
         """Let SIGTERM and SIGINT stop the pass, also where this is process 1."""
@@ -52,6 +59,6 @@ class Stop:
     def _interrupted(self, number: signal.Signals) -> None:
         if self._signalled_at is None:
             self._signalled_at = time.monotonic()
-            for tell in self._told_of_signal:
-                tell()
+            for callback in self._on_signal:
+                callback()
         self.set(Incomplete(f"interrupted by {number.name}"))

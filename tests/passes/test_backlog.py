@@ -15,15 +15,11 @@ from ozh_notify.clock import Clock
 from ozh_notify.config.load import load
 from ozh_notify.messaging.message import Composer, Message
 from ozh_notify.messaging.pacer import Pacer
-from ozh_notify.passes.breaker import Breaker
-from ozh_notify.passes.delivery import (
-    MAX_IN_FLIGHT,
-    MAX_UNWRITTEN,
-    MAX_WRITE_BATCH,
-    DeliveryLoop,
-    PassContext,
-)
+from ozh_notify.passes.context import PassContext
+from ozh_notify.passes.delivery import DeliveryLoop
+from ozh_notify.passes.dispatcher import MAX_IN_FLIGHT, MAX_UNWRITTEN
 from ozh_notify.passes.ports import MessageSender, PassStore
+from ozh_notify.passes.recorder import MAX_WRITE_BATCH
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
@@ -75,20 +71,20 @@ async def test_sending_waits_for_a_recorder_that_lags(
     found = Candidates(10_000)
     for number in range(users):
         found.add(Candidate(number, False))
-    job = PassContext(
+    context = PassContext(
         campaign=campaign,
         query=Query(campaign, datetime.now(timezone.utc)),
         run="run",
+        bot="",
         composer=Composer(campaign),
         store=cast("PassStore", slow),
         sender=cast("MessageSender", slow),
         pacer=Pacer(rate, 0, Clock()),
-        breaker=Breaker(""),
         stop=stop,
         clock=Clock(),
     )
-    tally = await DeliveryLoop(job).run(found)
-    assert (tally.sent, slow.recorded, stop.reason) == (found.valid, found.valid, None)
+    counts = await DeliveryLoop(context).run(found)
+    assert (counts.sent, slow.recorded, stop.reason) == (found.valid, found.valid, None)
     assert slow.in_doubt <= at_most
 
 

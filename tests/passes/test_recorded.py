@@ -125,13 +125,13 @@ class Broken(Discount):
 """
 
 
-@pytest.mark.parametrize(("method", "count"), [("remembers", 3), ("closed", 14), ("period_end", 6)])
+@pytest.mark.parametrize(("method", "count"), [("set_when_sent", 3), ("closed_reason", 14), ("period_end", 6)])
 def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
     method: str, count: int, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """70, the traceback and the true counts; what it kept from being recorded is told.
 
-    `closed` fails where messages are sent, the others where outcomes are written.
+    `closed_reason` fails where messages are sent, the others where outcomes are written.
     """
     users.insert_many(people(30))
     files = {"broken.py": BUG.replace("METHOD", method).replace("COUNT", str(count))}
@@ -154,7 +154,7 @@ def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
     assert 1 <= said["sent"] == len(chats(bot_api)) < 30
     assert said["claimed"] + said["remaining"] == 30
     lost = check_told(users, bot_api, result, "broken")
-    assert (lost > 0) is (method != "closed")
+    assert (lost > 0) is (method != "closed_reason")
     assert states(users, "broken").count("sending") == lost
     assert states(users, "broken").count("retry") <= said["retry"]
 
@@ -167,7 +167,7 @@ def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
     users.insert_many(who)
     refusal = {"do": "error", "code": 400, "description": "Bad Request: message is too long"}
     bot_api.control.rules([{**refusal, "chat_id": who[0]["telegram_id"]}])
-    files = {"broken.py": BUG.replace("METHOD", "closed").replace("COUNT", "4")}
+    files = {"broken.py": BUG.replace("METHOD", "closed_reason").replace("COUNT", "4")}
     (tmp_path / "broken.html").write_text("Hello!")
     site = install(tmp_path / "site", "broken = broken:Broken", files)
     ozh.environment.update(PYTHONPATH=site, OZH_TEMPLATES_DIR=str(tmp_path))
@@ -184,7 +184,7 @@ def test_a_bug_in_the_recorder_stops_the_pass_at_once(
 ) -> None:
     """It does not go on sending what it cannot record."""
     users.insert_many(people(200))
-    files = {"broken.py": BUG.replace("METHOD", "remembers").replace("COUNT", "3")}
+    files = {"broken.py": BUG.replace("METHOD", "set_when_sent").replace("COUNT", "3")}
     (tmp_path / "broken.html").write_text("Hello!")
     site = install(tmp_path / "site", "broken = broken:Broken", files)
     ozh.environment.update(PYTHONPATH=site, OZH_TEMPLATES_DIR=str(tmp_path))

@@ -30,7 +30,7 @@ from ozh_notify.operator.reconcile import (
     SettleableState,
     StoredDelivery,
 )
-from ozh_notify.passes.delivery import LEASE_SAFETY_MARGIN
+from ozh_notify.passes.dispatcher import LEASE_SAFETY_MARGIN
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State

@@ -10,12 +10,12 @@ import sys
 from datetime import timedelta
 
 from ozh_notify.config import settings
-from ozh_notify.passes import delivery
+from ozh_notify.passes import dispatcher
 
 settings.SEND_LIMIT = timedelta(seconds=float(os.environ.get("TORTURE_SEND_LIMIT", "20")))
 settings.LEASE_MARGIN = timedelta(seconds=float(os.environ.get("TORTURE_LEASE_MARGIN", "600")))
-delivery.SEND_LIMIT = settings.SEND_LIMIT  # type: ignore[attr-defined]
-delivery.LEASE_SAFETY_MARGIN = timedelta(
+dispatcher.SEND_LIMIT = settings.SEND_LIMIT  # type: ignore[attr-defined]
+dispatcher.LEASE_SAFETY_MARGIN = timedelta(
     seconds=float(os.environ.get("TORTURE_WAKE_MARGIN", "300"))
 )
 

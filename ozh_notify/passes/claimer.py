@@ -1,0 +1,78 @@
+"""Claims users batch after batch, at most one batch ahead of the one that is being sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count, islice
+
+from ozh_notify.errors import OzhError
+from ozh_notify.passes.context import PassContext
+from ozh_notify.passes.latency import MovingAverage
+from ozh_notify.passes.queues import DeliveryQueues
+from ozh_notify.users.candidates import Candidate, Candidates
+
+BATCH_SECONDS = 0.2
+"""A batch is what is sent in this time, so that little is ever in doubt."""
+CLAIM_TIMES = 1.5
+"""Where a claim is slow, a batch is what is sent in this many times the claim's duration."""
+MAX_CLAIM_BATCH = 100
+
+
+class Claimer:
+    """The first of the three tasks of a delivery."""
+
+    def __init__(self, context: PassContext, queues: DeliveryQueues) -> None:
+        self._context, self._queues = context, queues
+        self._latency = MovingAverage()
+
+    async def run(self, candidates: Candidates) -> None:
+        """Claim until the candidates end, the limit is reached or the pass stops."""
+        try:
+            await self._claim_all(iter(candidates))
+        except OzhError as error:
+            self._context.stop.set(error)
+        except Exception as bug:
+            self._context.stop.set_bug(bug)
+        finally:
+            self._queues.all_claimed = True
+            self._queues.notify()
+
+    async def _claim_all(self, candidates: Iterator[Candidate]) -> None:
+        for number in count(1):
+            if self._context.must_stop():
+                return
+            batch = list(islice(candidates, self._next_size()))
+            if not batch:
+                return
+            await self._claim(batch, number)
+            await self._queues.wait_until(self._is_needed)
+
+    async def _claim(self, batch: list[Candidate], number: int) -> None:
+        context, queues = self._context, self._queues
+        started = context.clock.monotonic()
+        query = replace(context.query, now=context.clock.now())
+        claim_id = f"{context.run}-{number}"
+        claimed = await context.store.claim(batch, query, claim_id, context.run)
+        self._latency.observe(context.clock.monotonic() - started)
+        queues.counts.claimed += len(claimed)
+        queues.counts.skipped += len(batch) - len(claimed)
+        queues.ready.extend(claimed)
+        queues.notify()
+
+    def _is_needed(self) -> bool:
+        return bool(self._context.stop) or len(self._queues.ready) <= self._batch_size()
+
+    def _next_size(self) -> int:
+        if self._context.limit is None:
+            return self._batch_size()
+        return min(self._batch_size(), self._context.limit - self._queues.counts.claimed)
+
+    def _batch_size(self) -> int:
+        return batch_size(self._context.pacer.rate, self._latency.seconds)
+
+
+def batch_size(rate: float, claim_seconds: float) -> int:
+    """Users in one claim, for a rate in messages per second and the time one claim takes."""
+    wanted = round(rate * max(BATCH_SECONDS, CLAIM_TIMES * claim_seconds))
+    return max(1, min(MAX_CLAIM_BATCH, wanted))

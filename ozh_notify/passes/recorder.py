@@ -1,0 +1,64 @@
+"""Writes outcomes as they come, all there are at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from ozh_notify.errors import OzhError
+from ozh_notify.passes.context import PassContext
+from ozh_notify.passes.queues import DeliveryQueues
+from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
+
+log = logging.getLogger(__name__)
+
+MAX_WRITE_BATCH = 200
+"""Largest bulk write. Smaller writes let claims run in between."""
+GATHER_SECONDS = 0.05
+"""How long outcomes gather where the rate is high: one write for many costs a fraction."""
+HIGH_RATE = 100.0
+
+
+class Recorder:
+    """The third of the three tasks of a delivery."""
+
+    def __init__(self, context: PassContext, queues: DeliveryQueues) -> None:
+        self._context, self._queues = context, queues
+
+    async def run(self) -> None:
+        """Write until there are no more outcomes."""
+        queues = self._queues
+        while True:
+            await queues.wait_until(lambda: bool(queues.outcomes) or queues.all_finished)
+            if not queues.outcomes:
+                return
+            few = len(queues.outcomes) < MAX_WRITE_BATCH and self._context.pacer.rate >= HIGH_RATE
+            if few and not queues.all_finished:
+                await asyncio.sleep(GATHER_SECONDS)
+            await self._write(queues.take_outcomes(MAX_WRITE_BATCH))
+
+    async def _write(self, records: Sequence[OutcomeRecord]) -> None:
+        try:
+            confirmation = await self._context.store.confirm(records)
+        except OzhError as error:
+            self._context.stop.set(error)
+            confirmation = Confirmation(unrecorded=records)
+        except Exception as bug:
+            self._context.stop.set_bug(bug)
+            confirmation = Confirmation(unrecorded=records)
+        self._queues.counts.unrecorded += len(confirmation.unrecorded)
+        self._queues.counts.overwritten += len(confirmation.overwritten)
+        for record in confirmation.unrecorded:
+            log_unrecorded(record)
+
+
+def log_unrecorded(record: OutcomeRecord) -> None:
+    """Log an outcome that could not be written; `reconcile --user @LOG` reads these lines."""
+    log.error(
+        "not recorded: user %r chat %d: %s%s",
+        record.recipient.id,
+        record.recipient.chat_id,
+        record.outcome.state.value,
+        f" message {record.outcome.message_id}" if record.outcome.message_id else "",
+    )
