@@ -27,7 +27,7 @@ Users = Collection[dict[str, Any]]
 def offered(kind: str, state: str, count: int = 1, **fields: Any) -> list[Someone]:
     """Users with a delivery of two days ago, whose flag says they were never offered."""
     past = {"state": state, "at": ago(days=2), "run": "earlier", "hold_until": FAR, "attempts": 1}
-    delivery = {"ozh_notify": {"discount": {**past, **fields.pop("slot", {})}}}
+    delivery = {"ozh_notify": {"discount": {**past, **fields.pop("delivery", {})}}}
     due = fields.pop("due", False)
     return [Someone(kind, discount_user(**{**delivery, **fields}), due) for _ in range(count)]
 
@@ -60,12 +60,12 @@ def test_a_reset_flag_is_no_reason_to_offer_again_unless_it_is_said(
         *offered("flag still set", "sent", discount_offered=True),
         *offered("has a balance now", "sent", balance=3),
         *offered("muted", "sent", ozh_notify={"muted": True}),
-        *offered("unknown", "unknown", state_path={"claim": "c"}),
-        *offered("unreachable", "unreachable", state_path={"hold_until": ago(days=-3)}),
-        *offered("rejected", "rejected", state_path={"hold_until": ago(days=-3)}),
-        *offered("sending", "sending", state_path={"claim": "c", "hold_until": ago(hours=-1)}),
-        *offered("sent in a moment", "sent", state_path={"at": ago(hours=-1)}),
-        *offered("sent at no time", "sent", state_path={"at": None}),
+        *offered("unknown", "unknown", delivery={"claim": "c"}),
+        *offered("unreachable", "unreachable", delivery={"hold_until": ago(days=-3)}),
+        *offered("rejected", "rejected", delivery={"hold_until": ago(days=-3)}),
+        *offered("sending", "sending", delivery={"claim": "c", "hold_until": ago(hours=-1)}),
+        *offered("sent in a moment", "sent", delivery={"at": ago(hours=-1)}),
+        *offered("sent at no time", "sent", delivery={"at": None}),
     ]
     reset = offered("sent, flag reset", "sent", 3, due=True)
     insert(users, [*others, *reset])
