@@ -148,7 +148,8 @@ def _against_aiogram(
             faster >= 1.5,
             f"{median(rate[OURS]):.0f}/s against {median(rate[AIOGRAM]):.0f}/s; "
             f"aiogram with uvloop and orjson {fast:.2f}×. It opens 100 connections unless told "
-            f"otherwise, which at {LATENCY_MS} ms is 2000/s at most; against its loop with 256 {wide:.2f}×",
+            f"otherwise, which at {LATENCY_MS} ms is 2000/s at most; against its loop with 256 "
+            f"{wide:.2f}×",
             data,
         ),
         Figure(

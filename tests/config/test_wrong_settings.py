@@ -150,7 +150,7 @@ KINDS: dict[str, Wrong] = {
         78, ("{folder}/discount.html:2: ",), **template("Hi\n{% if %}")
     ),
     "a variable a template does not have": Wrong(
-        78, ("{folder}/discount.html:1: 'nmae' is no variable", "first_name"),
+        78, ("{folder}/discount.html:1: 'nmae' is not a variable", "first_name"),
         **template("Hi {{ nmae }}"),
     ),
     "a tag Telegram does not know": Wrong(

@@ -143,8 +143,8 @@ def test_wrong_settings_are_lines_and_the_rest_is_looked_at_all_the_same(
     assert [(one["verdict"], one["found"], one["do"]) for one in about] == [
         (
             *("problem", "TELEGRAM_BOT_TOKEN: missing"),
-            "the token of the bot, from @BotFather, or in TELEGRAM_BOT_TOKEN_FILE a file "
-            "that holds it",
+            "set it to the bot's token, from @BotFather, or name in TELEGRAM_BOT_TOKEN_FILE "
+            "a file that holds it",
         ),
         ("problem", "OZH_RATE_LIMIT: expected a number", ""),
         (
@@ -334,7 +334,7 @@ async def test_templates_are_rendered_for_the_users_of_each_language(
     code, lines = await looked(ozh, **variables)
     assert (code, lines["template discount"][0]) == (78, "problem")
     assert (
-        f"{tmp_path}/discount.en.html:2: 'frist_name' is no variable"
+        f"{tmp_path}/discount.en.html:2: 'frist_name' is not a variable"
         in (lines["template discount"][1])
     )
     assert lines["template daily_bonus"][0] == "ok"
