@@ -125,7 +125,9 @@ class Broken(Discount):
 """
 
 
-@pytest.mark.parametrize(("method", "count"), [("set_when_sent", 3), ("closed_reason", 14), ("period_end", 6)])
+@pytest.mark.parametrize(
+    ("method", "count"), [("set_when_sent", 3), ("closed_reason", 14), ("period_end", 6)]
+)
 def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
     method: str, count: int, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
