@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ozh_notify.campaigns import Campaign, registry
-from ozh_notify.config.settings import load
+from ozh_notify.config.load import load
 from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from ozh_notify.users.recipient import Recipient
