@@ -1,4 +1,4 @@
-"""The command line: parses, wires, prints, exits. One file a command."""
+"""The command line: parses, wires, prints, exits; one file a command."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TYPERS_CTRL_C = 130
 
 
 class Group(typer.core.TyperGroup):
-    """Says of an option of every command, given after one, where it goes."""
+    """If a global option comes after the command, says that it belongs before it."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command line."""
         try:
             return super().invoke(ctx)
         except Exception as error:
-            # Typer shows its NoSuchOption to nobody.
+            # Typer does not export its NoSuchOption.
             name = getattr(error, "option_name", None)
             if not any(name in param.opts for param in self.params):
                 raise
@@ -77,7 +77,7 @@ def common(
 
 
 def _list_whole_summaries() -> None:
-    """Let the list of commands show each one's first line, which is cut at 45 characters else."""
+    """Let the list of commands show each first line; otherwise it is cut at 45 characters."""
     for command in app.registered_commands:
         text = command.help or getdoc(command.callback) or ""
         command.short_help = text.partition("\n")[0]

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from ozh_notify import __version__, logs
 from ozh_notify.campaigns import registry
-from ozh_notify.cli.arguments import (
-    console,
-    now,
-    print_json,
-    print_table,
-)
-from ozh_notify.cli.loop import run_async
-from ozh_notify.cli.options import GlobalOptions
+from ozh_notify.cli.arguments import AsJson
+from ozh_notify.cli.options import GlobalOptions, now
+from ozh_notify.cli.output import Redact, count, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from ozh_notify.operator.check import CheckResult
@@ -26,33 +21,33 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("check")(command)
+    app.command("check")(run_check_command)
 
 
-def command(
-    context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-) -> None:
+def run_check_command(context: typer.Context, as_json: AsJson = False) -> None:
     """Is everything ready: settings, MongoDB, fields, indexes, bot, templates; writes nothing.
 
-    Exit 0: ready, warnings or not. 78: something in the configuration is wrong, whatever else
-    there is. 69: else MongoDB or Telegram cannot be reached.
+    Exit 0: ready, with or without warnings. 78: something in the configuration is wrong.
+    69: the configuration is right, but MongoDB or Telegram cannot be reached.
     """
-    from ozh_notify.operator.check import exit_code  # noqa: PLC0415 - the driver and Telegram
+    from ozh_notify.operator.check import exit_code, verdict
 
-    lines, redact = _look(context.obj)
+    lines, redact = run_checks(context.obj)
     code = exit_code(lines)
     if as_json:
-        shown = {"version": __version__, "verdict": _worst(lines), "exit_code": int(code)}
+        shown = {"version": __version__, "verdict": verdict(lines).value, "exit_code": int(code)}
         print_json({**shown, "lines": [line.as_json() for line in lines]}, redact)
     else:
-        _print(lines, redact)
+        print_check(lines, redact)
     raise typer.Exit(code)
 
 
-def _look(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]:
-    from ozh_notify.config.load import examine  # noqa: PLC0415 - pydantic
-    from ozh_notify.operator.check import check  # noqa: PLC0415
+def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]:
+    """Every check, also where the settings have problems."""
+    import asyncio
+
+    from ozh_notify.config.load import examine
+    from ozh_notify.operator.check import check
 
     campaigns = registry()
     declared = tuple(
@@ -72,26 +67,19 @@ def _look(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]:
         warnings=warnings,
         where=where,
     )
-    return run_async(work), redact
+    return asyncio.run(work), redact
 
 
-def _worst(lines: Sequence[CheckResult]) -> str:
-    from ozh_notify.operator.check import verdict  # noqa: PLC0415
-
-    return verdict(lines).value
-
-
-def _print(lines: Sequence[CheckResult], redact: Callable[[str], str]) -> None:
-    rows = [(line.about, line.verdict.value, _words(line)) for line in lines]
+def print_check(lines: Sequence[CheckResult], redact: Redact) -> None:
+    """Print one row a line, and whether everything is ready."""
+    rows = [(line.about, line.verdict.value, _finding_and_remedy(line)) for line in lines]
     print_table(f"ozh-notify {__version__}: is everything ready?", ("", "", ""), rows, redact)
-    count = Counter(line.verdict.value for line in lines)
-    several = ", ".join(
-        f"{n} {word}{'s' if n > 1 else ''}" for word in ("problem", "warning") if (n := count[word])
-    )
-    ready = "not ready" if count["problem"] else "ready"
-    console().print(f"{ready}: {several}" if several else ready)
+    numbers = Counter(line.verdict.value for line in lines)
+    several = ", ".join(count(n, word) for word in ("problem", "warning") if (n := numbers[word]))
+    ready = "not ready" if numbers["problem"] else "ready"
+    print_line(f"{ready}: {several}" if several else ready, redact)
 
 
-def _words(line: CheckResult) -> str:
-    """One cell for both: a terminal has no room for another column."""
+def _finding_and_remedy(line: CheckResult) -> str:
+    """Both in one cell: a terminal has no room for another column."""
     return f"{line.found} → {line.do}" if line.do else line.found

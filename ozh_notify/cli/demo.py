@@ -1,4 +1,4 @@
-"""``ozh-notify demo``: the main job shown on this machine, with nothing configured."""
+"""``ozh-notify demo``: both passes shown on this machine, with nothing configured."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo", help="Show both passes on throw-away servers on this machine.")(demo)
+    app.command("demo")(run_demo_command)
 
 
-def demo(
+def run_demo_command(
     serve: Annotated[
         bool, typer.Option("--serve", help="Leave both servers up until Ctrl-C.")
     ] = False,
-    users: Annotated[int, typer.Option(min=16, max=5000, help="How many made-up users.")] = 64,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same users.")] = 1,
+    users: Annotated[
+        int, typer.Option(min=16, max=5000, metavar="N", help="How many made-up users.")
+    ] = 64,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed makes the same users.")] = 1,
 ) -> None:
-    """Needs the extra ``demo``; reads no configuration."""
+    """Show both passes on throw-away servers on this machine.
+
+    Needs the extra ``demo``. Reads no configuration.
+    """
     _end_once(Exit.OK if serve else Exit.INCOMPLETE)
 
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from ozh_notify.sandbox.demo import run as show  # noqa: PLC0415
+    from ozh_notify.sandbox.demo import run as show
 
     console = Console(highlight=False)
     if serve:
@@ -41,11 +46,11 @@ def demo(
         typer.echo(f"error: {problem}", err=True)
     if problems:
         raise typer.Exit(Exit.BUG)
-    console.print("\nAll as it should be: each eligible user got one message, nobody got two.")
+    console.print("\nEach eligible user got one message, and no user got two.")
 
 
 def _end_once(code: Exit) -> None:
-    """The first signal ends this process; a second one does not interrupt its cleaning up."""
+    """Let the first signal end this process, and a second one not interrupt its cleaning up."""
 
     def leave(*_: object) -> None:
         for number in SIGNALS:

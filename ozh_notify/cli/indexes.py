@@ -1,18 +1,17 @@
-"""``ozh-notify indexes``: what is recommended, what exists; created only when asked."""
+"""``ozh-notify indexes``: the recommended indexes, and which exist; creates them when asked."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ozh_notify.campaigns import registry
-from ozh_notify.cli.arguments import print_json, print_table
-from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.arguments import AsJson
 from ozh_notify.cli.options import GlobalOptions
+from ozh_notify.cli.output import Redact, print_json, print_line, print_table
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,52 +19,55 @@ if TYPE_CHECKING:
     from ozh_notify.mongo.operator_queries import OperatorQueries
     from ozh_notify.users.indexes import IndexStatus
 
+Create = Annotated[
+    bool, typer.Option("--create", help="Create the missing ones. Nothing is ever dropped.")
+]
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("indexes")(command)
+    app.command("indexes")(run_indexes_command)
 
 
-def command(
-    context: typer.Context,
-    create: Annotated[
-        bool, typer.Option("--create", help="Create what is missing; nothing is ever dropped.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+def run_indexes_command(
+    context: typer.Context, create: Create = False, as_json: AsJson = False
 ) -> None:
-    """The recommended indexes, and which of them exist; writes only with --create."""
-    from ozh_notify.config.settings import database  # noqa: PLC0415 - pydantic
+    """Show the recommended indexes, and which of them exist; writes only with --create."""
+    import asyncio
+
+    from ozh_notify.config.settings import database
 
     common: GlobalOptions = context.obj
     settings, redact = common.load()
-    found, created = run_async(_look(settings, create))
-    missing = [standing.index.name for standing in found if not standing.usable]
+    found, created = asyncio.run(compare_indexes(settings, create))
+    missing = [one.index.name for one in found if not one.usable]
     if as_json:
-        listed = [standing.as_json() for standing in found]
+        listed = [one.as_json() for one in found]
         print_json({"indexes": listed, "missing": missing, "created": created}, redact)
         return
-    _print(found, f"{database(settings)}.{settings.users_collection}", redact)
+    print_indexes(found, f"{database(settings)}.{settings.users_collection}", redact)
     hidden = [one.existing.name for one in found if one.hidden and one.existing]
     for name in hidden:
-        print(f"{name} is hidden: in mongosh, db.{settings.users_collection}.unhideIndex('{name}')")
+        unhide = f"db.{settings.users_collection}.unhideIndex('{name}')"
+        print_line(f"{name} is hidden: in mongosh, {unhide}", redact)
     if created:
-        print(f"created: {', '.join(created)}")
+        print_line(f"created: {', '.join(created)}", redact)
     elif create:
-        print("nothing to create")
+        print_line("nothing to create", redact)
     elif len(missing) > len(hidden):
-        print("To create what is missing: ozh-notify indexes --create")
+        print_line("To create what is missing: ozh-notify indexes --create", redact)
 
 
-async def _look(settings: Settings, create: bool) -> tuple[list[IndexStatus], list[str]]:
-    """How things stand, after creating what is missing when asked to."""
-    from ozh_notify.config.settings import database  # noqa: PLC0415
-    from ozh_notify.mongo.operator_queries import OperatorQueries  # noqa: PLC0415 - the driver
-    from ozh_notify.users.indexes import compare, recommended  # noqa: PLC0415
+async def compare_indexes(settings: Settings, create: bool) -> tuple[list[IndexStatus], list[str]]:
+    """The recommended indexes beside the existing ones, and the names of those just created."""
+    from ozh_notify.config.settings import database
+    from ozh_notify.mongo.operator_queries import OperatorQueries
+    from ozh_notify.users.indexes import compare, recommended
 
     wanted = recommended(campaign(settings) for campaign in registry().values())
     created = []
-    async with OperatorQueries(settings) as desk:
-        have = await desk.indexes()
+    async with OperatorQueries(settings) as queries:
+        have = await queries.indexes()
         found = compare(wanted, have)
         if create:
             if not have:  # every collection has an index of `_id`; creating one makes a collection
@@ -74,42 +76,45 @@ async def _look(settings: Settings, create: bool) -> tuple[list[IndexStatus], li
                     f"{database(settings)!r}: is OZH_USERS_COLLECTION right?"
                 )
             missing = [one for one in found if not (one.usable or one.hidden)]
-            created = [await _create(desk, one) for one in missing]
-            found = compare(wanted, await desk.indexes())
+            created = [await create_index(queries, one) for one in missing]
+            found = compare(wanted, await queries.indexes())
     return found, created
 
 
-async def _create(desk: OperatorQueries, standing: IndexStatus) -> str:
-    print(f"creating {standing.name_to_create} ...", end=" ", file=sys.stderr, flush=True)
+async def create_index(queries: OperatorQueries, missing: IndexStatus) -> str:
+    """Create one index, and say on stderr how long it took."""
+    name = missing.name_to_create
+    print(f"creating {name} ...", end=" ", file=sys.stderr, flush=True)
     started = time.monotonic()
     try:
-        await desk.create(standing.index, standing.name_to_create)
+        await queries.create(missing.index, name)
     except BaseException:
         print("failed", file=sys.stderr, flush=True)
         raise
     print(f"done in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
-    return standing.name_to_create
+    return name
 
 
-def _print(found: list[IndexStatus], where: str, redact: Callable[[str], str]) -> None:
+def print_indexes(found: list[IndexStatus], where: str, redact: Redact) -> None:
+    """Print one row an index."""
     rows = [
         (
-            standing.existing.name if standing.existing else standing.index.name,
-            "ok" if standing.usable else "hidden" if standing.hidden else "missing",
-            _size(standing.existing.size if standing.existing else None),
-            _words(standing),
+            one.existing.name if one.existing else one.index.name,
+            "ok" if one.usable else "hidden" if one.hidden else "missing",
+            _size(one.existing.size if one.existing else None),
+            _purpose_and_fields(one),
         )
-        for standing in found
+        for one in found
     ]
     columns = ("index", "", "size", "what for, and on which fields")
     print_table(f"indexes of {where}", columns, rows, redact)
 
 
-def _words(standing: IndexStatus) -> str:
-    """One cell for all of it: a terminal has no room for three."""
-    fields = ", ".join(field for field, _ in standing.index.keys)
-    unasked = f"; also set, unasked: {standing.extra_options}" if standing.extra_options else ""
-    return f"{standing.index.purpose}; on {fields}{unasked}"
+def _purpose_and_fields(one: IndexStatus) -> str:
+    """All in one cell: a terminal has no room for three."""
+    fields = ", ".join(field for field, _ in one.index.keys)
+    extra = f"; extra options: {one.extra_options}" if one.extra_options else ""
+    return f"{one.index.purpose}; on {fields}{extra}"
 
 
 def _size(size: int | None) -> str:

@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from ozh_notify.cli.arguments import print_json
-from ozh_notify.cli.loop import run_async
+from ozh_notify.cli.arguments import AsJson, UserName
 from ozh_notify.cli.options import GlobalOptions
+from ozh_notify.cli.output import count, print_json, print_line
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
 
-User = Annotated[
-    str, typer.Argument(metavar="USER", show_default=False, help="A chat id, or an _id.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-
 
 def add(app: typer.Typer) -> None:
     """Add both commands."""
-    app.command("mute")(mute)
-    app.command("unmute")(unmute)
+    app.command("mute")(run_mute_command)
+    app.command("unmute")(run_unmute_command)
 
 
-def mute(context: typer.Context, user: User, as_json: Json = False) -> None:
-    """This user gets no campaign any more."""
-    _change(context.obj, user, True, as_json)
+def run_mute_command(context: typer.Context, user: UserName, as_json: AsJson = False) -> None:
+    """Let no campaign message this user any more."""
+    _set_muted(context.obj, user, True, as_json)
 
 
-def unmute(context: typer.Context, user: User, as_json: Json = False) -> None:
-    """This user may get campaigns again."""
-    _change(context.obj, user, False, as_json)
+def run_unmute_command(context: typer.Context, user: UserName, as_json: AsJson = False) -> None:
+    """Let campaigns message this user again."""
+    _set_muted(context.obj, user, False, as_json)
 
 
-def _change(common: GlobalOptions, user: str, muted: bool, as_json: bool) -> None:
+def _set_muted(common: GlobalOptions, user: str, muted: bool, as_json: bool) -> None:
+    import asyncio
+
     settings, redact = common.load()
-    found, changed = run_async(_write(settings, user, muted))
+    found, changed = asyncio.run(_write_mute(settings, user, muted))
     if as_json:
         print_json({"user": user, "muted": muted, "found": found, "changed": changed}, redact)
         return
-    documents = "1 document" if found == 1 else f"{found} documents"
     as_before = "" if changed else f": {'already muted' if muted else 'was not muted'}"
     state = "muted" if muted else "not muted"
-    print(f"{user} is {state}: changed {changed} of {documents}{as_before}")
+    print_line(
+        f"{user} is {state}: changed {changed} of {count(found, 'document')}{as_before}", redact
+    )
 
 
-async def _write(settings: Settings, user: str, muted: bool) -> tuple[int, int]:
-    from ozh_notify.operator.mute import MuteQueries  # noqa: PLC0415 - the driver
+async def _write_mute(settings: Settings, user: str, muted: bool) -> tuple[int, int]:
+    from ozh_notify.operator.mute import MuteQueries
 
-    async with MuteQueries(settings) as desk:
-        return await (desk.mute(user) if muted else desk.unmute(user))
+    async with MuteQueries(settings) as queries:
+        return await (queries.mute(user) if muted else queries.unmute(user))

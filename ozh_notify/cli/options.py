@@ -1,10 +1,11 @@
-"""What several commands share."""
+"""The global options, and what every command does with them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    """The moment, as MongoDB keeps it: in milliseconds."""
+    moment = datetime.now(timezone.utc)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class GlobalOptions:
         Raises:
             ConfigError: all problems of the settings at once.
         """
-        from ozh_notify.config.load import load  # noqa: PLC0415 - pydantic
+        from ozh_notify.config.load import load
 
         declared = tuple(
             v for campaign in registry().values() for v in campaign.environment_variables

@@ -1,160 +1,106 @@
-"""One frozen result, two renderings: a table for people, JSON for machines; and progress."""
+"""The one printer of what commands show: JSON for programs, tables and lines for people."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
-from ozh_notify.passes.result import Result
-from ozh_notify.passes.run import Pass
+Redact = Callable[[str], str]
 
-COUNTS = {
-    "sent": "delivered",
-    "unreachable": "cannot be written to (blocked, deactivated, not found)",
-    "rejected": "refused by Telegram for good",
-    "retry": "not delivered, the next pass tries again",
-    "unknown": "may or may not have been delivered; see: ozh-notify reconcile {campaign}",
-    "swept": "claims of an earlier pass that died: unknown now",
-    "skipped": "no longer qualified, or another pass took them",
-    "invalid": "left alone: no usable chat id or state field",
-    "remaining": "not taken up",
-}
-"""What the table says of each count."""
+PIPE_WIDTH = 100
+"""Columns of a table where stdout is not a terminal."""
 
-REFRESH = 0.2
-"""Seconds between two looks at a pass's counts."""
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "yes": "green", "no": "red"}
+"""Colours of cells that say nothing but one of these words."""
+
+WHOLE = ("chat", "run", "state")
+"""Columns whose cells are never broken: people copy them."""
 
 
-def print_result(
-    result: Result, *, as_json: bool, redact: Callable[[str], str], stream: TextIO | None = None
+def console() -> Console:
+    """Where tables go: stdout, with colours only where it is a terminal that has them."""
+    from rich.console import Console
+
+    made = Console(file=sys.stdout, highlight=False)
+    if not made.is_terminal:
+        made.width = PIPE_WIDTH
+    return made
+
+
+@contextmanager
+def closed_stdout_ignored() -> Iterator[None]:
+    """Let a closed pipe or a full disk change nothing: the command has done its work."""
+    with suppress(OSError, SystemExit):  # rich leaves by SystemExit where a pipe is closed
+        yield
+        sys.stdout.flush()
+
+
+def print_json(value: Mapping[str, Any], redact: Redact) -> None:
+    """Print the one object of ``--json``; moments are ISO 8601."""
+
+    def as_text(other: Any) -> str:
+        return other.isoformat() if isinstance(other, datetime) else str(other)
+
+    text = redact(json.dumps(value, ensure_ascii=False, default=as_text))
+    if (sys.stdout.encoding or "utf-8").lower() != "utf-8":
+        text = json.dumps(json.loads(text))  # an emoji that the stream escapes is not JSON
+    with closed_stdout_ignored():
+        print(text)
+
+
+def print_line(text: str, redact: Redact) -> None:
+    """Print one line of plain text, however long it is."""
+    with closed_stdout_ignored():
+        print(redact(text))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], redact: Redact
 ) -> None:
-    """Print a result to stdout, and flush it; where nobody reads it, the pass is what it was."""
-    # A closed pipe, a full disk; rich leaves by SystemExit where a pipe is closed.
-    with suppress(OSError, SystemExit):
-        _print(result, as_json, redact, stream or sys.stdout)
+    """Print a table of plain text; long cells wrap."""
+    show(table(title, columns, rows, redact))
 
 
-def _print(result: Result, as_json: bool, redact: Callable[[str], str], stream: TextIO) -> None:
-    if as_json:
-        text = redact(json.dumps(result.as_json(), ensure_ascii=False, default=str))
-        if (stream.encoding or "utf-8").lower() != "utf-8":
-            text = json.dumps(json.loads(text))
-        print(text, file=stream, flush=True)
-        return
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-    (_dry_run if result.dry_run else _pass)(console, result, redact)
-    stream.flush()
+def show(renderable: RenderableType) -> None:
+    """Print something of rich's."""
+    with closed_stdout_ignored():
+        console().print(renderable)
 
 
-def _pass(console: Console, result: Result, redact: Callable[[str], str]) -> None:
-    nothing = not any(getattr(result, name) for name in ("eligible", *COUNTS))
-    if not result.run_id or (nothing and result.status != "ok"):
-        # A pass that found no time to count, or a preview to one chat.
-        sent = f"the preview is sent, by @{result.bot}" if result.sent else _status(result)
-        console.print(f"{result.campaign}: {sent}", markup=False)
-        _print_error(console, result, redact)
-        return
-    table = _table(f"{result.campaign}: {_status(result)}", f"run {result.run_id}")
-    table.add_row("eligible", str(result.eligible), "matched the scan")
-    for name, meaning in COUNTS.items():
-        count = getattr(result, name)
-        if count or name == "sent":
-            table.add_row(name, str(count), meaning.format(campaign=result.campaign))
-    console.print(table)
-    seconds = timedelta(seconds=round(result.duration_seconds))
-    console.print(f"took {seconds} at {result.rate:g}/s" + _waited(result))
-    _print_error(console, result, redact)
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], redact: Redact
+) -> Table:
+    """A table in the one style of this program; numbers stand on the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
 
-
-def _dry_run(console: Console, result: Result, redact: Callable[[str], str]) -> None:
-    title = f"{result.campaign}: dry run, nothing was written or sent"
-    if result.error and not result.preview:
-        console.print(f"{title}: {_status(result)}", markup=False)
-        _print_error(console, result, redact)
-        return
-    table = _table(title, "")
-    whom = result.preview.population if result.preview else "users looked at"
-    table.add_row(whom, str(result.eligible + result.invalid + sum(result.held.values())), "")
-    for reason, count in result.held.items():
-        table.add_row(f"  {reason}", str(count), "held back")
-    if result.invalid:
-        table.add_row("  invalid", str(result.invalid), COUNTS["invalid"])
-    table.add_row("to be messaged", str(result.eligible), "", style="bold")
-    console.print(table)
-    shown = result.preview
-    if shown:
-        if shown.recipients:
-            first = _table("first recipients", "newest first")
-            for r in shown.recipients:
-                first.add_row(Text(str(r["first_name"])), str(r["chat_id"]), Text(f"_id {r['id']}"))
-            console.print(first)
-        button = f"\n\n[ {shown.button} ]" if shown.button else ""
-        panel = Panel(Text(shown.text + button), title="the message", width=72)
-        console.print(panel, soft_wrap=False)
-        seconds = timedelta(seconds=round(shown.seconds))
-        console.print(f"a pass would take {seconds} at {result.rate:g}/s")
-        if shown.stars is not None:
-            console.print(f"paid broadcast: about {shown.stars:g} Stars")
-    _print_error(console, result, redact)
-
-
-def _print_error(console: Console, result: Result, redact: Callable[[str], str]) -> None:
-    if result.status == "outside_hours":
-        text = redact(result.error or "")
-        console.print(f"a pass messages nobody now: {text}", markup=False)
-    elif result.error:
-        error = Console(stderr=True, highlight=False, soft_wrap=True)
-        error.print(Text(f"{result.status}: {redact(result.error)}"))
-
-
-def _status(result: Result) -> str:
-    return result.status.replace("_", " ")
-
-
-def _waited(result: Result) -> str:
-    seconds = result.flood_wait_seconds
-    return f", of which {seconds:g} s waiting because Telegram asked to" if seconds else ""
-
-
-def _table(title: str, caption: str) -> Table:
-    table = Table(title=title, caption=caption or None, show_header=False, title_justify="left")
-    table.add_column("what", no_wrap=True)
-    table.add_column("count", justify="right")
-    table.add_column("meaning", style="dim")
-    return table
-
-
-async def show_progress(running: Pass) -> None:
-    """Done, total, rate and time left, on a terminal's stderr; until cancelled."""
-    console = Console(stderr=True)
-    # FORCE_COLOR makes any stream a terminal to rich.
-    if not (console.is_terminal and sys.stderr.isatty()):
-        return
-    from rich import progress as rich  # noqa: PLC0415 - cron has no use for it
-
-    columns = (
-        rich.TextColumn(running.campaign.name),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[rate]:.1f}/s", justify="right"),
-        rich.TimeRemainingColumn(),
+    # As plain text: a name in it may hold brackets, which would be read as markup.
+    made = Table(
+        title=Text(redact(title)), title_justify="left", box=box.SQUARE, show_header=any(columns)
     )
-    with rich.Progress(*columns, console=console, transient=True, disable=False) as progress:
-        # rich's own speed is None at first, which no format can show.
-        task = progress.add_task("pass", total=None, rate=0.0)
-        while True:
-            await asyncio.sleep(REFRESH)
-            if running.delivery:
-                done = running.delivery.counts.settled
-                rate = done / (progress.tasks[0].elapsed or REFRESH)
-                progress.update(task, completed=done, total=running.found.valid, rate=rate)
+    for number, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[number], int) for row in rows)
+        made.add_column(
+            column,
+            overflow="fold",
+            no_wrap=column in WHOLE,
+            justify="right" if numeric and column not in WHOLE else "left",
+        )
+    for row in rows:
+        cells = ["" if cell is None else redact(str(cell)) for cell in row]
+        made.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
+    return made
+
+
+def count(number: int, one: str, several: str | None = None) -> str:
+    """A number with its noun: ``1 delivery``, ``2 deliveries``."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"

@@ -1,32 +1,26 @@
-"""``ozh-notify discount``, ``ozh-notify daily-bonus``, and any further campaign's pass."""
+"""``ozh-notify discount``, ``ozh-notify daily-bonus``, and the pass of any further campaign."""
 
 from __future__ import annotations
 
 import functools
 import logging
-import math
 import os
-import re
 import sys
 import traceback
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Annotated
 
 import typer
 
 from ozh_notify import __version__
-from ozh_notify.campaigns import Campaign
+from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.cli import pass_options
+from ozh_notify.cli.arguments import AsJson
 from ozh_notify.cli.imports import imports_with_signals_blocked
-from ozh_notify.cli.loop import run_async
 from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor
 from ozh_notify.passes.result import PassOptions, Result
-from ozh_notify.users.recipient import CHAT_ID_BOUND
-
-YEARS = range(1970, 9999)
-"""The years ``--at`` knows: from any of them the longest age can still be reckoned back."""
 
 
 @dataclass(frozen=True)
@@ -43,151 +37,84 @@ class PassArguments:
 
 def add(app: typer.Typer, campaign: type[Campaign]) -> None:
     """Add the command that makes one pass of a campaign."""
-
-    def command(
-        context: typer.Context,
-        dry_run: Annotated[
-            bool, typer.Option("-n", "--dry-run", help="Scan for real; write and send nothing.")
-        ] = False,
-        at: Annotated[
-            str | None,
-            typer.Option(metavar="ISO8601", help="With --dry-run: as if it were that moment."),
-        ] = None,
-        limit: Annotated[
-            int | None, typer.Option(min=0, help="Message at most N users in this pass.")
-        ] = None,
-        user: Annotated[
-            list[int] | None,
-            typer.Option(
-                min=1,
-                max=CHAT_ID_BOUND - 1,
-                metavar="CHAT_ID",
-                help="Only these users (repeatable).",
-            ),
-        ] = None,
-        again: Annotated[
-            bool,
-            typer.Option("--again", help="Also users in `sent` who qualify again. Discount only."),
-        ] = False,
-        test_to: Annotated[
-            int | None, typer.Option(metavar="CHAT_ID", help="Send a preview to this chat only.")
-        ] = None,
-        rate: Annotated[
-            float | None,
-            typer.Option(min=0.01, max=100_000, help="Messages per second; OZH_RATE_LIMIT."),
-        ] = None,
-        max_recipients: Annotated[
-            int | None, typer.Option(min=0, help="The fuse; OZH_MAX_RECIPIENTS.")
-        ] = None,
-        shard: Annotated[
-            str | None, typer.Option(metavar="I/N", help="Number I of N that share the work.")
-        ] = None,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")
-        ] = False,
-        any_time: Annotated[
-            bool, typer.Option("--any-time", help="Also before the hour, also in quiet hours.")
-        ] = False,
-    ) -> None:
-        if rate is not None and math.isnan(rate):
-            raise typer.BadParameter("expected a number", param_hint="--rate")
-        if at is not None and not dry_run:
-            raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
-        if dry_run and test_to is not None:
-            raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
-        if again and campaign.once == "day":
-            raise typer.BadParameter(
-                f"{campaign.name} comes back every day by itself", param_hint="--again"
-            )
-        options = PassOptions(
-            dry_run=dry_run,
-            limit=limit,
-            chats=tuple(user or ()),
-            again=again,
-            any_time=any_time,
-            shard=parse_shard(shard),
-        )
-        overrides: dict[str, float | None] = {
-            "OZH_RATE_LIMIT": rate,
-            "OZH_MAX_RECIPIENTS": max_recipients,
-        }
-        asked = PassArguments(context.obj, options, overrides, test_to, as_json, at)
-        raise typer.Exit(run_pass_command(campaign, asked))
-
-    app.command(campaign.name, help=campaign.summary)(command)
+    app.command(campaign.name, help=campaign.summary)(parse_pass_command)
 
 
-def parse_shard(text: str | None) -> tuple[int, int] | None:
-    """``I/N`` as numbers.
-
-    Raises:
-        typer.BadParameter: it is not I/N with 0 <= I < N <= 1000.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
-    if not match or not int(match[1]) < int(match[2]) <= 1000:
-        raise typer.BadParameter("expected I/N with 0 <= I < N, as in 0/4", param_hint="--shard")
-    return int(match[1]), int(match[2])
-
-
-def parse_at(text: str, campaign: Campaign) -> datetime:
-    """An ISO 8601 moment; without an offset it is in `OZH_TIMEZONE`.
-
-    Raises:
-        typer.BadParameter: it is no such moment.
-    """
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=campaign.settings.zone)
-        moment = moment.astimezone(timezone.utc)
-        if moment.year not in YEARS:
-            raise ValueError
-        return moment
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"expected a moment such as 2026-11-24T11:00, not {text!r}", param_hint="--at"
-        ) from None
+def parse_pass_command(
+    context: typer.Context,
+    dry_run: pass_options.DryRun = False,
+    at: pass_options.At = None,
+    limit: pass_options.Limit = None,
+    user: pass_options.User = None,
+    again: pass_options.Again = False,
+    test_to: pass_options.TestTo = None,
+    rate: pass_options.Rate = None,
+    max_recipients: pass_options.MaxRecipients = None,
+    shard: pass_options.Shard = None,
+    as_json: AsJson = False,
+    any_time: pass_options.AnyTime = False,
+) -> None:
+    """Make one pass of the campaign that the command is called after."""
+    campaign = registry()[str(context.command.name)]
+    pass_options.check_combination(
+        campaign, dry_run=dry_run, at=at, again=again, test_to=test_to, rate=rate
+    )
+    options = PassOptions(
+        dry_run=dry_run,
+        limit=limit,
+        chats=tuple(user or ()),
+        again=again,
+        any_time=any_time,
+        shard=pass_options.parse_shard(shard),
+    )
+    overrides: dict[str, float | None] = {
+        "OZH_RATE_LIMIT": rate,
+        "OZH_MAX_RECIPIENTS": max_recipients,
+    }
+    asked = PassArguments(context.obj, options, overrides, test_to, as_json, at)
+    raise typer.Exit(run_pass_command(campaign, asked))
 
 
 def run_pass_command(campaign: type[Campaign], asked: PassArguments) -> int:
+    """Run a pass or a preview; returns its exit code, and prints a result in any case."""
+    import asyncio
+
     started_at, redact = datetime.now(timezone.utc), Redactor()
     try:
-        _load()
+        import_pass()
         needs_token = not asked.options.dry_run
         settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
-        work = _run if asked.test_to is None else _trial
-        return run_async(work(campaign(settings), asked, redact))
+        work = run_pass if asked.test_to is None else send_preview
+        return asyncio.run(work(campaign(settings), asked, redact))
     except typer.BadParameter:
         raise
     except OzhError as error:
         ended: OzhError = error
     except BaseException as other:
-        ended = _other(other, redact)
+        ended = translate_unexpected(other, redact)
     result = Result.without_pass(
         campaign.name, started_at, dry_run=asked.options.dry_run, error=ended
     )
     print_pass_result(result, asked, redact)
     if asked.test_to is None:
-        from ozh_notify.monitoring.failure import report_failure  # noqa: PLC0415
+        from ozh_notify.monitoring.failure import report_failure
 
         report_failure(campaign, asked.options, asked.common.env_file, result)
     return result.exit_code
 
 
-def _load() -> None:
-    """All of a pass at once; later imports find it."""
+def import_pass() -> None:
+    """Import all that a pass needs at once; later imports find it."""
     with imports_with_signals_blocked():
-        from ozh_notify import monitoring  # noqa: F401, PLC0415
-        from ozh_notify.cli import output  # noqa: F401, PLC0415
-        from ozh_notify.config import load  # noqa: F401, PLC0415
-        from ozh_notify.messaging import sender  # noqa: F401, PLC0415
-        from ozh_notify.mongo import pass_store  # noqa: F401, PLC0415
-        from ozh_notify.passes import run  # noqa: F401, PLC0415
+        from ozh_notify import monitoring  # noqa: F401 - loaded for those who import it later
+        from ozh_notify.cli import pass_result, progress  # noqa: F401
+        from ozh_notify.config import load  # noqa: F401
+        from ozh_notify.messaging import sender  # noqa: F401
+        from ozh_notify.mongo import pass_store  # noqa: F401
+        from ozh_notify.passes import run  # noqa: F401
 
 
-def _other(error: BaseException, redact: Redactor) -> OzhError:
+def translate_unexpected(error: BaseException, redact: Redactor) -> OzhError:
     """An interruption, or a bug, whose traceback is printed.
 
     A signal while pydantic builds its classes comes out as a panic of the Rust within: neither
@@ -201,32 +128,28 @@ def _other(error: BaseException, redact: Redactor) -> OzhError:
     return OzhError(f"a bug in ozh-notify: {type(error).__name__}; its traceback is on stderr")
 
 
-async def _run(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
+async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
     """One pass; these imports load the driver and Telegram."""
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
-    from ozh_notify.cli.output import show_progress  # noqa: PLC0415
-    from ozh_notify.clock import Clock  # noqa: PLC0415
-    from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415
-    from ozh_notify.mongo.pass_store import MongoPassStore  # noqa: PLC0415
-    from ozh_notify.monitoring import Monitoring  # noqa: PLC0415
-    from ozh_notify.passes.run import Pass  # noqa: PLC0415
-    from ozh_notify.passes.stop import Stop  # noqa: PLC0415
+    from ozh_notify.cli.progress import show_progress
+    from ozh_notify.clock import Clock
+    from ozh_notify.messaging.sender import TelegramSender
+    from ozh_notify.mongo.pass_store import MongoPassStore
+    from ozh_notify.monitoring import Monitoring
+    from ozh_notify.passes.run import Pass
+    from ozh_notify.passes.stop import Stop
 
-    settings, options = campaign.settings, asked.options
+    options = complete_options(campaign, asked)
     stop = Stop()
     stop.listen()
-    if asked.at is not None:
-        options = replace(options, at=parse_at(asked.at, campaign))
-    if options.shard is None and settings.shards and settings.shard_index is not None:
-        options = replace(options, shard=(settings.shard_index, settings.shards))
     running = Pass(campaign, options, stop, Clock(), __version__)
     progress = asyncio.create_task(show_progress(running))
     monitoring = Monitoring.of(campaign, options, redact, stop)
     monitoring.begin()
-    sender = functools.cache(lambda: TelegramSender(settings))
+    sender = functools.cache(lambda: TelegramSender(campaign.settings))
     result = await running.run(
-        lambda: MongoPassStore(settings, campaign), None if options.dry_run else sender
+        lambda: MongoPassStore(campaign.settings, campaign), None if options.dry_run else sender
     )
     progress.cancel()
     await asyncio.wait({progress})
@@ -239,10 +162,20 @@ async def _run(campaign: Campaign, asked: PassArguments, redact: Redactor) -> in
     return result.exit_code
 
 
-async def _trial(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
+def complete_options(campaign: Campaign, asked: PassArguments) -> PassOptions:
+    """The options, with what only the settings tell: the zone of ``--at``, and the shard."""
+    options, settings = asked.options, campaign.settings
+    if asked.at is not None:
+        options = replace(options, at=pass_options.parse_at(asked.at, campaign))
+    if options.shard is None and settings.shards and settings.shard_index is not None:
+        options = replace(options, shard=(settings.shard_index, settings.shards))
+    return options
+
+
+async def send_preview(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
     """``--test-to``: a preview to one chat."""
-    from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415
-    from ozh_notify.passes.sample_send import send_sample  # noqa: PLC0415
+    from ozh_notify.messaging.sender import TelegramSender
+    from ozh_notify.passes.sample_send import send_sample
 
     started_at = datetime.now(timezone.utc)
     bot, outcome = await send_sample(
@@ -257,6 +190,9 @@ async def _trial(campaign: Campaign, asked: PassArguments, redact: Redactor) -> 
 
 
 def print_pass_result(result: Result, asked: PassArguments, redact: Redactor) -> None:
-    from ozh_notify.cli.output import print_result  # noqa: PLC0415
+    """Print the result on stdout, and what ended it on stderr, where no JSON holds it."""
+    from ozh_notify.cli.pass_result import print_error, print_result
 
-    print_result(result, as_json=asked.as_json, redact=redact)
+    print_result(result, redact, as_json=asked.as_json)
+    if sys.stderr.isatty() or not asked.as_json:
+        print_error(result, redact)

@@ -48,7 +48,7 @@ class Monitoring:
     def begin(self) -> None:
         """Say that a pass begins; does not wait for it."""
         if self._targets and (url := self._targets.ping_url):
-            from ozh_notify.monitoring import ping  # noqa: PLC0415
+            from ozh_notify.monitoring import ping
 
             self._start = BackgroundReport("OZH_PING_URL", lambda: ping.start(url))
 
@@ -87,7 +87,7 @@ class Monitoring:
         if targets.ping_url:
             errands.append(BackgroundReport("OZH_PING_URL", lambda: self._ping(targets, result)))
         if targets.metrics_file or targets.pushgateway_url:
-            from ozh_notify.monitoring.metrics import PassMetrics  # noqa: PLC0415
+            from ozh_notify.monitoring.metrics import PassMetrics
 
             figures = PassMetrics(targets, result, latency)
             if targets.metrics_file:
@@ -97,7 +97,7 @@ class Monitoring:
         return errands
 
     def _ping(self, targets: Targets, result: Result) -> None:
-        from ozh_notify.monitoring import ping  # noqa: PLC0415
+        from ozh_notify.monitoring import ping
 
         if self._start:
             self._start.join(1)  # so that they arrive in order, if they arrive
@@ -106,7 +106,7 @@ class Monitoring:
     async def _tell(
         self, targets: Targets, result: Result, sender: Callable[[], MessageSender], pacer: Pacer
     ) -> str:
-        from ozh_notify.monitoring import digest  # noqa: PLC0415
+        from ozh_notify.monitoring import digest
 
         chat = targets.admin_chat_id
         if chat is None or not digest.wanted(result, of_all=targets.digest_of_all):

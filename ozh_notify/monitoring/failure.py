@@ -26,9 +26,9 @@ def report_failure(
     """Report a pass that could not begin, or ended by a bug; also where its settings are wrong."""
 
     async def report() -> None:
-        from ozh_notify.clock import Clock  # noqa: PLC0415
-        from ozh_notify.messaging.pacer import Pacer  # noqa: PLC0415
-        from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415
+        from ozh_notify.clock import Clock
+        from ozh_notify.messaging.pacer import Pacer
+        from ozh_notify.messaging.sender import TelegramSender
 
         stop = Stop()
         stop.listen()

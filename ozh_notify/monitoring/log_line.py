@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from ozh_notify.errors import Exit
 from ozh_notify.passes.result import Result
@@ -22,13 +23,16 @@ def log_finished(result: Result) -> None:
         return  # LOGGING_ENABLED=False: the error itself is on stderr as it is
     log.log(
         LEVELS.get(result.exit_code, logging.ERROR),
-        "%s finished: %s, exit %d, %s, took %.1f s%s",
+        "%s %sfinished: %s, exit %d, %s, took %.1f s%s%s",
         result.campaign,
+        "dry run " if result.dry_run else "",
         result.status,
         result.exit_code,
         words or ("nobody to message" if result.status == "ok" else "nobody was messaged"),
         result.duration_seconds,
-        f": {_one_line(result.error)}" if result.error else "",
+        f", run {result.run_id}" if result.run_id else "",
+        # A terminal has been shown the error on a line of its own.
+        f": {_one_line(result.error)}" if result.error and not sys.stderr.isatty() else "",
         extra={
             "event": "finished",
             "run": result.run_id,

@@ -142,7 +142,7 @@ def test_exit_70_and_its_json(ozh: Ozh, users: Users, tmp_path: Path) -> None:
     assert result.code == 70
     assert "RuntimeError" in str(check_json(result, "error")["error"])
     assert "Traceback" in result.err
-    assert 'line 9, in words\n    raise RuntimeError("a bug beside' in result.err
+    assert 'line 9, in template_variables\n    raise RuntimeError("a bug beside' in result.err
     assert ozh.environment["MONGO_URI"] not in result.out + result.err
 
 
@@ -281,6 +281,19 @@ def test_verbose_is_a_line_per_user_and_quiet_is_warnings_only(ozh: Ozh, users: 
 
 
 # --- terminals ---
+
+
+def test_a_terminal_gets_a_table_and_an_error_once(ozh: Ozh, users: Users) -> None:
+    """Each count with its meaning, the run's id; what went wrong is not repeated by the log."""
+    users.insert_many([discount_user(), discount_user(), discount_user(telegram_id=-1)])
+    _, text = on_a_terminal(ozh, "discount", NO_COLOR="1")
+    rows = dict(re.findall(r"^│ (\S+) +│ +(\d+) │", text, re.MULTILINE))
+    assert rows == {"eligible": "2", "sent": "2", "invalid": "1"}
+    assert re.search(r"2 sent in .* \(limit 500/s\); run 2\d{7}T\d{6}Z-", text)
+    code, text = on_a_terminal(ozh, "discount", OZH_TELEGRAM_API_URL="http://127.0.0.1:1")
+    assert code == 69
+    assert text.count("cannot be reached") == 1
+    assert "discount finished: error, exit 69" in text
 
 
 @pytest.mark.parametrize("line", ["discount --dry-run", "discount", "--help"])

@@ -244,14 +244,20 @@ def test_the_json_is_alone_on_stdout_whatever_else_is_said(ozh: Ozh, users: User
     assert result.err.count(": sent") == 2
 
 
-def test_the_table_is_alone_on_stdout(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
-    """Each count that is not zero is a row, with what it means."""
+def test_a_pass_prints_one_line_where_stdout_is_not_a_terminal(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Every count that is not zero, the speed, and the run's id, which the closing line has too."""
     users.insert_many([discount_user(telegram_id=chat) for chat in (51, 52, 53)])
     users.insert_one(discount_user(telegram_id=-1))
     bot_api.control.rules([{"do": "blocked", "chat_id": 52}])
     result = ozh("discount")
-    rows = dict(re.findall(r"^│ (\S+) +│ +(\d+) │", result.out, re.MULTILINE))
-    assert rows == {"eligible": "3", "sent": "2", "unreachable": "1", "invalid": "1"}
-    assert "discount: ok" in result.out
-    assert "WARNING" not in result.out
+    counts = "eligible 3, sent 2, unreachable 1, invalid 1"
+    speed = r"2 sent in [\d.]+ s, [\d.]+/s \(limit 500/s\)"
+    shown = re.fullmatch(rf"discount: ok, {counts}; {speed}; run (\S+)\n", result.out)
+    assert shown, result.out
+    assert re.search(rf"finished: ok, exit 0, .* took [\d.]+ s, run {shown[1]}\n$", result.err)
     assert "left alone" in result.err
+    empty = ozh("discount", "--json", "--limit", "0")
+    assert "dry run" not in empty.err
+    assert "discount dry run finished: ok" in ozh("discount", "--dry-run").err

@@ -127,8 +127,9 @@ def _show(console: Console, up: Environment, command: str) -> list[str]:
     output.heading(console, f"ozh-notify {command}")
     environment = {**up.environment, "OZH_TIMEZONE": _where_it_is_noon(), "PYTHONUTF8": "1"}
     environment["LOGGING_ENABLED"] = "False"
-    if console.is_terminal:
-        environment["FORCE_COLOR"] = "1"
+    environment["FORCE_COLOR"] = "1"  # a table, as on a terminal
+    if not console.is_terminal:
+        environment["TERM"] = "dumb"
     with started(
         [sys.executable, "-m", "ozh_notify", *command.split()],
         env={**_surroundings(), **environment, "COLUMNS": str(console.width)},
