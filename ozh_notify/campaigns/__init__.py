@@ -1,4 +1,4 @@
-"""Campaigns and their registry; a campaign says who, when and what, and never reads or sends."""
+"""Campaigns and their registry. A campaign says who, when and what; it never reads or sends."""
 
 from ozh_notify.campaigns.base import (
     FAR,
@@ -10,15 +10,17 @@ from ozh_notify.campaigns.base import (
     midnight_after,
     own_button,
 )
-from ozh_notify.campaigns.registry import registry
+from ozh_notify.campaigns.registry import BrokenCampaign, broken_campaigns, registry
 
 __all__ = [
     "FAR",
+    "BrokenCampaign",
     "Button",
     "Campaign",
     "Criterion",
     "Index",
     "Kind",
+    "broken_campaigns",
     "midnight_after",
     "own_button",
     "registry",

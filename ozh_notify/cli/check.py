@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ozh_notify import __version__, logs
-from ozh_notify.campaigns import registry
+from ozh_notify.campaigns import broken_campaigns, registry
 from ozh_notify.cli.arguments import AsJson
 from ozh_notify.cli.options import GlobalOptions, now
 from ozh_notify.cli.output import Redact, count, print_json, print_line, print_table
@@ -67,7 +67,17 @@ def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]
         warnings=warnings,
         where=where,
     )
-    return asyncio.run(work), redact
+    return [*asyncio.run(work), *broken_campaign_results()], redact
+
+
+def broken_campaign_results() -> list[CheckResult]:
+    """A problem for each campaign of another package that cannot be used."""
+    from ozh_notify.operator.check.line import problem
+
+    return [
+        problem(f"campaign {broken.name}", broken.reason, "correct its package, or uninstall it")
+        for broken in broken_campaigns()
+    ]
 
 
 def print_check(lines: Sequence[CheckResult], redact: Redact) -> None:

@@ -15,6 +15,7 @@ from tests.conftest import Ozh
 from tests.helpers.users import ago, user
 
 Users = Collection[dict[str, Any]]
+DISCOUNT = "from ozh_notify.campaigns.discount import Discount\n"
 DOCS = Path(__file__).parents[2] / "docs" / "campaigns.md"
 
 
@@ -122,26 +123,40 @@ def test_a_third_campaign_is_in_the_help_and_spoils_no_other(third: Ozh, users: 
 @pytest.mark.parametrize(
     ("point", "source", "words"),
     [
-        ("broken = broken:Broken", "import no_such_module", "cannot be loaded"),
-        ("broken = broken:Missing", "", "cannot be loaded"),
-        ("broken = broken:Broken", "Broken = 5", "is no Campaign"),
+        ("broken = broken:Broken", "import no_such_module", "ModuleNotFoundError"),
+        ("broken = broken:Missing", "", "has no attribute 'Missing'"),
+        ("broken = broken:Broken", "Broken = 5", "it is not a subclass of"),
+        ("broken = broken:Again", f"{DISCOUNT}class Again(Discount): pass\n", "exists already"),
         (
-            "broken = broken:Again",
-            "from ozh_notify.campaigns.discount import Discount\nclass Again(Discount): pass\n",
-            "exists already",
+            "broken = broken:Odd",
+            f"{DISCOUNT}class Odd(Discount): name = 'Win back'\n",
+            "its name 'Win back' is not spelled like win-back",
+        ),
+        (
+            "broken = broken:Part",
+            "from ozh_notify.campaigns import Campaign\n"
+            "class Part(Campaign):\n    name = 'broken'\n    once = 'ever'\n",
+            "it lacks summary, population, eligibility_criteria(), index(), population_criteria(),",
         ),
     ],
 )
-def test_a_package_that_is_no_campaign_is_named(
-    ozh: Ozh, tmp_path: Path, point: str, source: str, words: str
+def test_a_broken_campaign_is_left_out_and_reported(
+    ozh: Ozh, users: Users, tmp_path: Path, point: str, source: str, words: str
 ) -> None:
-    """The operator learns which package is at fault, instead of a traceback."""
-    path = install(tmp_path / "site", point, {"broken.py": source})
-    result = ozh("discount", "--dry-run", PYTHONPATH=path)
-    assert result.code == 78
-    assert words in result.err
-    assert "broken" in result.err
-    assert "Traceback" not in result.err
+    """Its own command ends with 78 and the reason; help, the others and `check` go on."""
+    ozh.environment["PYTHONPATH"] = install(tmp_path / "site", point, {"broken.py": source})
+    users.insert_one(user())
+    broken = ozh("broken", "--limit", "5", "--json")
+    assert broken.code == 78
+    assert words in broken.err
+    assert "broken:" in broken.err
+    assert "Traceback" not in broken.err
+    assert "broken" in ozh("--help").out
+    assert ozh("discount", "--json").code == 0
+    checked = ozh("check", "--json")
+    assert checked.code == 78
+    assert [line for line in checked.json()["lines"] if words in str(line)]
+    assert ozh("status").code == 0
 
 
 def test_the_built_in_campaigns_are_the_two_of_the_contract() -> None:
