@@ -91,7 +91,11 @@ def _http_url(value: str) -> str:
 def _proxy(value: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in ("http", "https", "socks5") and parts.hostname and parts.port != 0
+        usable = (
+            parts.scheme in ("http", "https", "socks5", "socks5h")
+            and parts.hostname
+            and parts.port != 0
+        )
     except ValueError:
         usable = False
     if not usable:

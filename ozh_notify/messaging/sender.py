@@ -10,12 +10,13 @@ from telegram.error import TelegramError
 
 from ozh_notify.campaigns import Button
 from ozh_notify.config.settings import Settings
-from ozh_notify.errors import ConfigError, Incomplete, Unavailable
+from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.logs import Redactor
 from ozh_notify.messaging.classify import classify, unknown, why_refused
 from ozh_notify.messaging.message import Message
+from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import RequestRefused, TooManyRequests
-from ozh_notify.messaging.transport import AiohttpRequest, environment_proxy, message_id
+from ozh_notify.messaging.transport import AiohttpRequest, message_id
 from ozh_notify.users.delivery_state import Outcome, State
 
 MAX_IN_FLIGHT = 256
@@ -30,10 +31,8 @@ class TelegramSender:
             raise ConfigError("TELEGRAM_BOT_TOKEN is missing: the token of the bot")
         self._settings = settings
         self._redact = Redactor(settings.secrets)
-        if settings.telegram_proxy:
-            proxy: str | None = settings.telegram_proxy.get_secret_value()
-        else:
-            proxy = environment_proxy(settings.telegram_api_url)
+        own = settings.telegram_proxy
+        proxy = proxy_for(settings.telegram_api_url, own.get_secret_value() if own else None)
         request = self._request = AiohttpRequest(MAX_IN_FLIGHT, proxy)
         self._bot = Bot(
             settings.token.get_secret_value(),
@@ -54,16 +53,27 @@ class TelegramSender:
                 Telegram cannot be reached.
         """
         try:
+            await self._request.initialize()
+            await self._ask_who_it_is()
+        except OzhError:
+            raise
+        except Exception as error:  # whatever keeps a connection from being made is not a bug
+            text = self._redact(f"{type(error).__name__}: {error}")
+            raise Unavailable(f"Telegram cannot be reached at {self._where}: {text}") from None
+        return str(self._bot.username)
+
+    async def _ask_who_it_is(self) -> None:
+        try:
             await self._bot.initialize()
         except RequestRefused as error:
             raise why_refused(error, self._where) from None
         except TooManyRequests as error:
             raise Incomplete(str(error)) from None
         except TelegramError as error:
-            raise Unavailable(f"Telegram cannot be reached at {self._where}: {error}") from None
+            text = self._redact(str(error))
+            raise Unavailable(f"Telegram cannot be reached at {self._where}: {text}") from None
         except (KeyError, TypeError, AttributeError, ValueError):
             raise Unavailable(f"what answers at {self._where} is not a Bot API") from None
-        return str(self._bot.username)
 
     async def close(self) -> None:
         """Close all connections."""

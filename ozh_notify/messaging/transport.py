@@ -10,19 +10,20 @@ import asyncio
 import json
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
 from ozh_notify.config.settings import SEND_LIMIT
-from ozh_notify.errors import ConfigError
+from ozh_notify.messaging.connections import IDLE_LIMIT, ClosedByPeer, aiohttp, connector
+from ozh_notify.messaging.proxy import ChosenProxy
 from ozh_notify.messaging.replies import NoResponse, RequestNotSent, check_reply
 
 CONNECT_LIMIT = 5.0
 """Seconds to connect, name lookup and TLS included."""
+
+NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ClosedByPeer)
+"""aiohttp's errors that come before a request leaves."""
 
 message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
 """Telegram's id of the message this task has just sent; None where its reply held none."""
@@ -31,11 +32,13 @@ message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
 class AiohttpRequest(BaseRequest):
     """HTTP for ``telegram.Bot``: one session, at most ``connections`` requests at a time."""
 
-    def __init__(self, connections: int, proxy: str | None = None) -> None:
-        self._connections, self._proxy = connections, proxy
+    def __init__(
+        self, connections: int, proxy: ChosenProxy | None = None, idle_limit: float = IDLE_LIMIT
+    ) -> None:
+        self._connections, self._proxy, self._idle_limit = connections, proxy, idle_limit
         self._session: aiohttp.ClientSession | None = None
         self._proxy_errors: tuple[type[Exception], ...] = ()
-        """Of a SOCKS proxy; they come before the request leaves."""
+        """Errors of a SOCKS proxy; they come before the request leaves."""
 
     @property
     def read_timeout(self) -> float | None:
@@ -48,8 +51,9 @@ class AiohttpRequest(BaseRequest):
             timeout = aiohttp.ClientTimeout(
                 total=SEND_LIMIT.total_seconds(), connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT
             )
+            made, self._proxy_errors = connector(self._connections, self._proxy, self._idle_limit)
             self._session = aiohttp.ClientSession(
-                connector=self._connector(),
+                connector=made,
                 timeout=timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -72,13 +76,17 @@ class AiohttpRequest(BaseRequest):
         # As a payload, so that aiohttp need not find out how to send it, nor its type.
         text = json.dumps(request_data.parameters if request_data else {})
         body = aiohttp.BytesPayload(text.encode(), content_type="application/json")
-        proxy = self._proxy if self._proxy and self._proxy.startswith("http") else None
+        proxy = self._proxy.address if self._proxy and not self._proxy.is_socks else None
         try:
             async with self._session.request(
                 method, url, data=body, proxy=proxy, allow_redirects=False
             ) as response:
                 return response.status, check_reply(response.status, await response.read())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            ClosedByPeer,
+        ) as error:
             raise RequestNotSent(_error_kind(error)) from None
         except aiohttp.ClientHttpProxyError as error:
             raise RequestNotSent(f"the proxy answered {error.status}") from None
@@ -103,39 +111,6 @@ class AiohttpRequest(BaseRequest):
             message_id.set(sent["message_id"])
             return {"result": True}
         return reply
-
-    def _connector(self) -> aiohttp.BaseConnector:
-        if not (self._proxy and self._proxy.startswith("socks")):
-            return aiohttp.TCPConnector(limit=self._connections)
-        try:
-            from aiohttp_socks import (  # noqa: PLC0415
-                ProxyConnectionError,
-                ProxyConnector,
-                ProxyError,
-                ProxyTimeoutError,
-            )
-        except ImportError:
-            raise ConfigError(
-                "OZH_TELEGRAM_PROXY: socks5:// needs the extra: pip install 'ozh-notify[socks]'"
-            ) from None
-        self._proxy_errors = (ProxyError, ProxyConnectionError, ProxyTimeoutError)
-        connector: aiohttp.BaseConnector = ProxyConnector.from_url(
-            self._proxy, limit=self._connections
-        )
-        return connector
-
-
-def environment_proxy(url: str) -> str | None:
-    """The proxy that ``HTTPS_PROXY`` and ``NO_PROXY`` name for an address.
-
-    Looked up once: aiohttp's ``trust_env`` sends two threads for it at every request, a quarter
-    of a send's time, and would hand Telegram what a ``~/.netrc`` holds.
-    """
-    parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    proxy = getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def _error_kind(error: BaseException) -> str:

@@ -6,8 +6,10 @@ import asyncio
 import json
 import socket
 import struct
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from pymongo.collection import Collection
 from telegram.error import TelegramError
 
 from ozh_notify.config.load import load
+from ozh_notify.messaging.connections import IDLE_LIMIT
 from ozh_notify.messaging.message import Message
+from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import (
     NoResponse,
     RequestNotSent,
@@ -82,9 +86,12 @@ def answering(response: bytes) -> AbstractAsyncContextManager[int]:
 
 
 @asynccontextmanager
-async def opened(proxy: str | None = None, connections: int = 4) -> AsyncIterator[AiohttpRequest]:
+async def opened(
+    proxy: str | None = None, connections: int = 4, idle_limit: float = IDLE_LIMIT
+) -> AsyncIterator[AiohttpRequest]:
     """The transport, ready."""
-    request = AiohttpRequest(connections, proxy)
+    chosen = proxy_for("", proxy) if proxy else None
+    request = AiohttpRequest(connections, chosen, idle_limit)
     try:
         await request.initialize()
         yield request
@@ -254,6 +261,78 @@ async def test_a_429_says_how_long_to_wait(parameters: object, seconds: float) -
         assert error.seconds == seconds
 
 
+# --- connections that are kept ---
+
+ACCEPTED = b"HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n" + b'{"ok":true,"result":true}'
+
+
+class KeepAlive:
+    """A server in a thread of its own: keeps connections, or closes them without saying so."""
+
+    def __init__(self, *, closes: bool) -> None:
+        self.requests = self.connections = 0
+        self._closes = closes
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> KeepAlive:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            while connection.recv(65536).endswith(b"{}"):
+                self.requests += 1
+                connection.sendall(ACCEPTED)
+                if self._closes:
+                    return
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
+    """The kernel knows it before the event loop does; otherwise the request seems to have left."""
+    with KeepAlive(closes=True) as server:
+        async with opened() as request:
+            for _ in range(20):
+                await post(request, server.url)
+                time.sleep(0.01)  # noqa: ASYNC251 - the loop must not see the end of stream
+    assert (server.requests, server.connections) == (20, 20)
+
+
+async def test_a_connection_is_kept_for_a_few_seconds_only() -> None:
+    """A proxy or firewall in between may forget it without a word."""
+    assert IDLE_LIMIT <= 5
+    with KeepAlive(closes=False) as server:
+        async with opened(idle_limit=0.3) as request:
+            for pause in (0.05, 0.5, 0):
+                await post(request, server.url)
+                await asyncio.sleep(pause)
+    assert (server.requests, server.connections) == (3, 2)
+
+
+async def test_a_server_that_closes_every_new_connection_is_not_asked_for_ever() -> None:
+    """The request ends, and it either was not sent or may have been delivered."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def slam() -> None:
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        threading.Thread(target=slam, daemon=True).start()
+        error = await failure(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    assert isinstance(error, (RequestNotSent, NoResponse))
+
+
 # --- the way there ---
 
 
@@ -321,6 +400,80 @@ async def test_the_environments_proxy_is_used_unless_no_proxy_says_otherwise(
     assert len(bot_api.control.messages()) == 2
 
 
+@pytest.mark.parametrize(
+    ("environment", "address", "direct"),
+    [
+        ({"all_proxy": "http://p:1"}, "https://api.telegram.org", False),
+        ({"https_proxy": "p:1"}, "https://api.telegram.org", False),
+        ({"http_proxy": "p:1"}, "https://api.telegram.org", True),
+        ({"all_proxy": "p:1", "no_proxy": "*"}, "https://api.telegram.org", True),
+        ({"all_proxy": "p:1", "no_proxy": ".telegram.org"}, "https://api.telegram.org", True),
+        (
+            {"all_proxy": "p:1", "no_proxy": "api.telegram.org:443"},
+            "https://api.telegram.org",
+            True,
+        ),
+        (
+            {"all_proxy": "p:1", "no_proxy": "api.telegram.org:80"},
+            "https://api.telegram.org",
+            False,
+        ),
+        ({"all_proxy": "p:1", "no_proxy": "10.0.0.0/8, 192.168.0.0/16"}, "http://10.1.2.3", True),
+        ({"all_proxy": "p:1", "no_proxy": "10.0.0.0/8"}, "http://11.1.2.3", False),
+        ({"all_proxy": "p:1", "no_proxy": "fd00::/8"}, "http://[fd00::1]:8081", True),
+        ({"all_proxy": "p:1", "no_proxy": "10.0.0.0/8"}, "https://api.telegram.org", False),
+    ],
+)
+def test_the_environment_says_which_addresses_need_a_proxy(
+    environment: dict[str, str], address: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ALL_PROXY` counts, and `NO_PROXY` takes names, ports and networks."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    chosen = proxy_for(address)
+    assert (chosen is None) is direct
+    assert chosen is None or chosen.address == "http://p:1"
+
+
+@pytest.mark.parametrize(
+    ("own", "address"),
+    [
+        ("socks5h://u:p@h:9", "socks5://u:p@h:9"),
+        ("socks5://h", "socks5://h:1080"),
+        ("SOCKS5://h:9/", "socks5://h:9/"),
+        ("h:3128", "http://h:3128"),
+    ],
+)
+def test_a_proxys_address_is_made_whole(own: str, address: str) -> None:
+    """`socks5h` says what socks5 does here anyway: the proxy looks names up."""
+    chosen = proxy_for("https://api.telegram.org", own)
+    assert chosen
+    assert chosen.address == address
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("value", [f"ftp://user:{PASSWORD}@h:1", "http://", "socks5://h:x"])
+def test_a_proxy_that_cannot_be_used_is_named(variable: str, value: str, ozh: Ozh) -> None:
+    """By its variable: to send past it in silence is as wrong as to blame the Bot API."""
+    extra: dict[str, Any] = {variable: value}
+    result = ozh("discount", "--json", **extra)
+    assert result.code == 78, result.err
+    assert f"{variable} names a proxy that cannot be used" in result.json()["error"]
+
+
+@pytest.mark.parametrize("command", [("discount", "--json"), ("check",)])
+def test_a_key_log_that_cannot_be_opened_is_named(command: tuple[str, ...], ozh: Ozh) -> None:
+    """`SSLKEYLOGFILE` of a colleague's shell: 69 and what failed, not a traceback."""
+    result = ozh(*command, SSLKEYLOGFILE="/nowhere/keys")
+    assert result.code == 69, result.err
+    assert "SSLKEYLOGFILE" in result.out + result.err
+    assert "/nowhere/keys" in result.out + result.err
+    assert "Traceback" not in result.err
+
+
 @pytest.mark.parametrize("status", [407, 502])
 async def test_what_a_proxy_refuses_never_left(status: int) -> None:
     """A tunnel that is not opened has carried nothing."""
@@ -332,7 +485,7 @@ async def test_what_a_proxy_refuses_never_left(status: int) -> None:
         assert proxy.seen[0].startswith("CONNECT api.telegram.invalid:443")
 
 
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
 @pytest.mark.parametrize("target", ["http://127.0.0.1:2", "https://127.0.0.1:2"])
 async def test_what_did_not_reach_its_proxy_never_left(scheme: str, target: str) -> None:
     """A proxy that is down is not the users' fault."""
@@ -383,7 +536,7 @@ async def test_a_socks_proxy_is_used_and_resolves_the_name(
             ozh,
             "discount",
             "--json",
-            OZH_TELEGRAM_PROXY=f"socks5://user:{PASSWORD}@127.0.0.1:{port}",
+            ALL_PROXY=f"socks5h://user:{PASSWORD}@127.0.0.1:{port}",
             OZH_TELEGRAM_API_URL=bot_api.url.replace("127.0.0.1", "localhost"),
         )
     assert result.json()["sent"] == 1, result.err
