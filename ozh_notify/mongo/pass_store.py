@@ -225,8 +225,8 @@ class MongoPassStore:
     def _add_candidate(self, found: Candidates, user: Document) -> None:
         problem = recipient.why_invalid(user, self.campaign)
         if problem:
-            found.reject()
-            log.info("user %r is left alone: %s", user["_id"], problem)
+            found.reject(user["_id"], problem)
+            log.debug("user %r is left alone: %s", user["_id"], problem)
         else:
             state_path = self.campaign.state_path
             claimed = at_path(user, f"{state_path}.at") is not MISSING

@@ -1,4 +1,4 @@
-"""Whom a scan found: only their ids are held in memory."""
+"""The users a scan found, kept as ids only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+NAMED_INVALID = 5
+"""Invalid users that a warning names."""
+
 
 class Candidate(NamedTuple):
-    """A user the scan found, newest first; ``tried`` when an earlier pass has tried them."""
+    """A user the scan found; ``attempted_before`` when an earlier pass has tried them."""
 
     id: Any
     attempted_before: bool
@@ -57,6 +60,8 @@ class Candidates:
         self.found = 0
         """Users the scan matched, ``invalid`` ones included."""
         self.invalid = 0
+        self.first_invalid: list[tuple[Any, str]] = []
+        """The first ids of invalid users, each with the reason."""
 
     def add(self, candidate: Candidate) -> None:
         """Count a valid user, and keep the id while there is room."""
@@ -65,10 +70,12 @@ class Candidates:
             self._ids.append(candidate.id)
             self._tried.append(candidate.attempted_before)
 
-    def reject(self) -> None:
+    def reject(self, user_id: Any, reason: str) -> None:
         """Count a user who cannot be claimed."""
         self.found += 1
         self.invalid += 1
+        if len(self.first_invalid) < NAMED_INVALID:
+            self.first_invalid.append((user_id, reason))
 
     @property
     def valid(self) -> int:

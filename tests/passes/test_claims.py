@@ -62,7 +62,7 @@ def test_a_lapsed_claim_is_swept_to_unknown_and_not_sent(
     result = ozh("discount", "--json")
     assert result.code == 0, result.err
     assert (result.json()["swept"], result.json()["eligible"], result.json()["sent"]) == (1, 1, 1)
-    assert "1 deliveries of an earlier pass are unknown now" in result.err
+    assert "1 delivery of an earlier pass became unknown" in result.err
     stored = deliveries(users)
     swept = stored[lapsed["telegram_id"]]
     assert (swept["state"], swept["hold_until"]) == ("unknown", FAR)
@@ -194,7 +194,7 @@ def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
     assert result.code == 75, result.err
     said = result.json()
     assert (said["sent"], said["retry"], said["remaining"]) == (19, 1, 0)
-    assert said["error"] == "1 deliveries are left in retry: run it again"
+    assert said["error"] == "1 delivery left in retry: run it again"
     left = deliveries(users)["nobody"]  # type: ignore[index]
     assert (left["state"], left["attempts"]) == ("retry", 0)
     assert (ozh("discount", "--json").json()["invalid"], len(chats(bot_api))) == (1, 19)

@@ -148,7 +148,7 @@ def everybody(campaign: str) -> list[Someone]:
 
 def one_pass(ozh: Ozh, campaign: str, *options: str, **extra: Any) -> Finished:
     """A pass that runs to its end."""
-    result = ozh(campaign, "--json", *options, **extra)
+    result = ozh("-v", campaign, "--json", *options, **extra)
     assert result.code == 0, result.err
     return result
 

@@ -17,7 +17,7 @@ from ozh_notify.operator.check.line import (
     problem,
     warning,
 )
-from ozh_notify.passes.run import FREE_RATE
+from ozh_notify.passes.dry_run import FREE_RATE
 
 STEP = timedelta(minutes=5)
 """How closely a day is searched for a moment at which a pass may run."""

@@ -1,0 +1,54 @@
+"""How a pass ends: what it has learned, and the error that decides its exit code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ozh_notify.errors import Exit, Incomplete, OzhError, Unavailable
+from ozh_notify.passes.queues import OutcomeCounts
+from ozh_notify.passes.result import DryRunDetails, Result
+from ozh_notify.passes.wording import counted
+from ozh_notify.users.candidates import Candidates
+
+
+@dataclass
+class Facts:
+    """What a pass has learned so far; its result is made of it, however the pass ends."""
+
+    bot: str | None = None
+    no_users: bool = False
+    swept: int = 0
+    found: Candidates = field(default_factory=lambda: Candidates(0))
+    held: dict[str, int] = field(default_factory=dict)
+    preview: DryRunDetails | None = None
+
+    def result(
+        self, counts: OutcomeCounts, error: OzhError | None, *, closed: str | None, **known: Any
+    ) -> Result:
+        """The result; ``closed`` says why the pass was outside its hours."""
+        return Result(
+            **known,
+            **asdict(counts),
+            bot=self.bot,
+            status=error.status if error else "outside_hours" if closed else "ok",
+            eligible=self.found.valid,
+            swept=self.swept,
+            invalid=self.found.invalid,
+            remaining=self.found.valid - counts.claimed - counts.skipped,
+            held=self.held,
+            error=str(error) if error else closed,
+            preview=self.preview,
+            exit_code=error.exit_code if error else Exit.OK,
+            no_users=self.no_users,
+        )
+
+
+def final_error(reason: OzhError | None, counts: OutcomeCounts) -> OzhError | None:
+    """The error of the whole pass, given the reason of its early end, or None."""
+    if isinstance(reason, Unavailable) and counts.sent:
+        return Incomplete(str(reason))
+    if reason is None and counts.retry:
+        left = counted(counts.retry, "delivery", "deliveries")
+        return Incomplete(f"{left} left in retry: run it again")
+    return reason
