@@ -15,8 +15,9 @@ def test_one_warning_names_the_first_invalid_users_and_what_to_do(ozh: Ozh, user
         discount_user(_id=n, telegram_id="@anna", first_generation_at=ago(hours=30 + n))
         for n in range(7)
     )
+    users.insert_one(discount_user())
     result = ozh("discount", "--json")
-    assert (result.code, result.json()["invalid"], result.json()["eligible"]) == (0, 7, 0)
+    assert (result.code, result.json()["invalid"], result.json()["eligible"]) == (0, 7, 1)
     [warning] = [line for line in result.err.splitlines() if " WARNING " in line]
     assert "7 users are left alone" in warning
     assert re.findall(r"_id (\d)", warning) == ["0", "1", "2", "3", "4"]
