@@ -3,10 +3,17 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests that start no process, and one pass over the wire.
+FAST := tests/test_architecture.py tests/test_walls.py tests/effect/test_statistics.py \
+    tests/effect/test_arms.py tests/effect/test_report.py tests/users/test_field_mapping.py \
+    tests/users/test_claim_filter.py tests/users/test_journal_entry.py \
+    tests/messaging/test_html.py tests/messaging/test_templates.py tests/config/test_settings.py \
+    tests/docs/test_docs.py tests/passes/test_pass.py
 LOWEST := .venv-lowest
 PYTHON310 := $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10*/bin/python) python3.10)
 
-.PHONY: help demo test torture test-long test-lowest bench lint types audit tour format clean
+
+.PHONY: help demo test check torture test-deploy test-long test-lowest bench lint types audit tour format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,8 +24,14 @@ $(READY): pyproject.toml constraints.txt scripts/bootstrap.sh
 demo: $(READY) ## Show both passes on throw-away servers on this machine
 	@$(BIN)/ozh-notify demo
 
+check: lint types $(READY) ## Lint, types and the fast tests, in about a minute
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(FAST)
+
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+test-deploy: $(READY) ## Run the tests of what is shipped beside the code: units, manifests, image, wheel
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "deploy and not long"
 
 torture: $(READY) ## Do everything that can go wrong, for most of an hour
 	$(BIN)/python -m tests.torture
@@ -43,6 +56,7 @@ bench: $(READY) .venv-bench/.ready ## Measure speed and cost beside other client
 lint: $(READY) ## Look for mistakes and check the formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell ozh_notify tests docs benchmarks scripts k8s contrib *.md
 
 types: $(READY) ## Check the types
 	$(BIN)/mypy

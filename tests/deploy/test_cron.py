@@ -19,6 +19,8 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.helpers import daemon_namespace
 from tests.helpers.users import bonus_user, discount_user
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).parents[2]
 CRONTAB = ROOT / "crontab.example"
 LINES = [

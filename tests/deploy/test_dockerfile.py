@@ -19,6 +19,8 @@ import pytest
 
 from ozh_notify import __version__
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 IGNORE = ROOT / ".dockerignore"

@@ -23,6 +23,8 @@ from ozh_notify.errors import Exit
 from tests.helpers.kustomize import Manifest, real_tool, render
 from tests.helpers.kustomize import load as load_file
 
+pytestmark = pytest.mark.deploy
+
 K8S = Path(__file__).parents[2] / "k8s"
 OVERLAYS = sorted(path.parent for path in K8S.glob("overlays/*/kustomization.yaml"))
 RENDERED = {overlay.name: render(overlay) for overlay in OVERLAYS}

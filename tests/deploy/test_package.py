@@ -18,6 +18,8 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import discount_user
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).parents[2]
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 
 from tests.helpers.kustomize import load
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).parents[2]
 CAMPAIGNS = ("discount", "daily-bonus")
 CRONTAB = (ROOT / "crontab.example").read_text("utf-8")

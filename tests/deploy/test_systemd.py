@@ -19,6 +19,8 @@ from tests.conftest import OZH, TOKEN
 from tests.helpers import daemon_namespace
 from tests.helpers.users import bonus_user, discount_user
 
+pytestmark = pytest.mark.deploy
+
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "contrib/systemd"
 SERVICE = UNITS / "ozh-notify@.service"
