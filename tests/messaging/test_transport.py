@@ -464,14 +464,17 @@ def test_a_proxy_that_cannot_be_used_is_named(variable: str, value: str, ozh: Oz
     assert f"{variable} names a proxy that cannot be used" in result.json()["error"]
 
 
-@pytest.mark.parametrize("command", [("discount", "--json"), ("check",)])
-def test_a_key_log_that_cannot_be_opened_is_named(command: tuple[str, ...], ozh: Ozh) -> None:
+def test_a_key_log_that_cannot_be_opened_is_named(ozh: Ozh) -> None:
     """`SSLKEYLOGFILE` of a colleague's shell: 69 and what failed, not a traceback."""
-    result = ozh(*command, SSLKEYLOGFILE="/nowhere/keys")
+    result = ozh("discount", "--json", SSLKEYLOGFILE="/nowhere/keys")
     assert result.code == 69, result.err
-    assert "SSLKEYLOGFILE" in result.out + result.err
-    assert "/nowhere/keys" in result.out + result.err
+    assert "/nowhere/keys" in result.json()["error"]
+    assert "SSLKEYLOGFILE" in result.json()["error"]
     assert "Traceback" not in result.err
+    lines = ozh("check", "--json", SSLKEYLOGFILE="/nowhere/keys").json()["lines"]
+    [bot] = [line for line in lines if line["about"] == "bot"]
+    assert bot["verdict"] == "problem"
+    assert "SSLKEYLOGFILE" in bot["found"]
 
 
 @pytest.mark.parametrize("status", [407, 502])
