@@ -14,7 +14,18 @@ import typer.core
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
-from ozh_notify.cli import broken, check, demo, explain, indexes, mute, passes, reconcile, status
+from ozh_notify.cli import (
+    broken,
+    check,
+    demo,
+    explain,
+    indexes,
+    mute,
+    passes,
+    reconcile,
+    status,
+    templates,
+)
 from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.logs import Redactor
@@ -92,7 +103,7 @@ def run(arguments: list[str] | None = None) -> int:
         for campaign in registry().values():
             passes.add(app, campaign)
         demo.add(app)
-        for command in (check, status, indexes, explain, reconcile, mute, broken):
+        for command in (check, status, indexes, explain, reconcile, mute, templates, broken):
             command.add(app)
         _list_whole_summaries()
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.users.recipient import CHAT_ID_BOUND
+from ozh_notify.users.recipient import CHAT_ID_BOUND, parse_language
 
 YEARS = range(1970, 9999)
 """The years ``--at`` takes, so that subtracting the largest age stays in range."""
@@ -45,6 +45,10 @@ Again = Annotated[
 TestTo = Annotated[
     int | None, typer.Option(metavar="CHAT_ID", help="Send a preview to this chat only.")
 ]
+Language = Annotated[
+    str | None,
+    typer.Option("--lang", metavar="LANG", help="With --test-to: the language of the preview."),
+]
 Rate = Annotated[
     float | None,
     typer.Option(
@@ -77,6 +81,7 @@ def check_combination(
     at: str | None,
     again: bool,
     test_to: int | None,
+    lang: str | None,
     rate: float | None,
 ) -> None:
     """Refuse options that do not go together.
@@ -90,6 +95,10 @@ def check_combination(
         raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
     if dry_run and test_to is not None:
         raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
+    if lang is not None and test_to is None:
+        raise typer.BadParameter("it goes with --test-to only", param_hint="--lang")
+    if lang is not None and not parse_language(lang):
+        raise typer.BadParameter("expected a language code such as en", param_hint="--lang")
     if again and campaign.once == "day":
         raise typer.BadParameter(
             f"{campaign.name} is sent again every day anyway", param_hint="--again"

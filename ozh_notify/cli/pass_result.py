@@ -123,12 +123,17 @@ def _print_dry_run(result: Result, redact: Redact) -> None:
 
 def _print_preview(shown: DryRunDetails, result: Result, redact: Redact) -> None:
     if shown.recipients:
-        columns = ("name", "chat", "language", "_id")
-        rows = [(r["first_name"], r["chat_id"], r["language"], r["id"]) for r in shown.recipients]
+        columns = ("name", "chat", "language", "text", "_id")
+        keys = ("first_name", "chat_id", "language", "template", "id")
+        rows = [tuple(recipient[key] for key in keys) for recipient in shown.recipients]
         print_table("first recipients, newest first", columns, rows, redact)
     button = f"\n\n[ {shown.button} ]" if shown.button else ""
     text = Text(redact(shown.text + button))
-    show(Panel(text, title="the message", width=min(MESSAGE_WIDTH, console().width)))
+    show(
+        Panel(
+            text, title=f"the message ({shown.template})", width=min(MESSAGE_WIDTH, console().width)
+        )
+    )
     messages = count(result.eligible, "message")
     print_line(f"{messages} at {result.rate:g}/s would take {shown.seconds:g} s", redact)
     if shown.stars is not None:

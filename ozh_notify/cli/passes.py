@@ -33,6 +33,7 @@ class PassArguments:
     test_to: int | None
     as_json: bool
     at: str | None
+    lang: str | None = None
 
 
 def add(app: typer.Typer, campaign: type[Campaign]) -> None:
@@ -48,6 +49,7 @@ def parse_pass_command(
     user: pass_options.User = None,
     again: pass_options.Again = False,
     test_to: pass_options.TestTo = None,
+    lang: pass_options.Language = None,
     rate: pass_options.Rate = None,
     max_recipients: pass_options.MaxRecipients = None,
     shard: pass_options.Shard = None,
@@ -57,7 +59,7 @@ def parse_pass_command(
     """Make one pass of the campaign that the command is called after."""
     campaign = registry()[str(context.command.name)]
     pass_options.check_combination(
-        campaign, dry_run=dry_run, at=at, again=again, test_to=test_to, rate=rate
+        campaign, dry_run=dry_run, at=at, again=again, test_to=test_to, lang=lang, rate=rate
     )
     options = PassOptions(
         dry_run=dry_run,
@@ -71,7 +73,7 @@ def parse_pass_command(
         "OZH_RATE_LIMIT": rate,
         "OZH_MAX_RECIPIENTS": max_recipients,
     }
-    asked = PassArguments(context.obj, options, overrides, test_to, as_json, at)
+    asked = PassArguments(context.obj, options, overrides, test_to, as_json, at, lang)
     raise typer.Exit(run_pass_command(campaign, asked))
 
 
@@ -179,7 +181,7 @@ async def send_preview(campaign: Campaign, asked: PassArguments, redact: Redacto
 
     started_at = datetime.now(timezone.utc)
     bot, outcome = await send_sample(
-        campaign, TelegramSender(campaign.settings), asked.test_to or 0
+        campaign, TelegramSender(campaign.settings), asked.test_to or 0, asked.lang or ""
     )
     result = Result.without_pass(campaign.name, started_at, bot=bot, sent=1)
     print_pass_result(result, asked, redact)

@@ -67,6 +67,11 @@ class Composer:
             raise Unrenderable(f"template {template.name}: {error}") from error
         return Message(html, self._button)
 
+    def file_for(self, user_language: str) -> TemplateFile:
+        """The text that a user with this language code gets."""
+        wanted = self.language_for(user_language)
+        return next(file for file in self.files if file.language == wanted)
+
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages that have a template of their own."""

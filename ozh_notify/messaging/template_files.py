@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ozh_notify.campaigns import Campaign
+from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.errors import ConfigError
 from ozh_notify.users.recipient import parse_language
 
@@ -29,6 +29,9 @@ class TemplateFile:
     path: Path
     built_in: bool
     """It comes with the package, not from ``OZH_TEMPLATES_DIR``."""
+
+    def __str__(self) -> str:
+        return "built in" if self.built_in else str(self.path)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,13 @@ def best_language(wanted: str, available: Iterable[str]) -> str:
     known, parts = set(available), wanted.split("-")
     prefixes = ("-".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((code for code in prefixes if code in known), "")
+
+
+def campaign_unread_files(campaign: Campaign) -> tuple[UnreadFile, ...]:
+    """The files in this campaign's folder of templates that no campaign reads."""
+    folder = campaign.settings.templates_dir
+    keys = {campaign.key, *(name.replace("-", "_") for name in registry())}
+    return unread_files(folder, keys) if folder else ()
 
 
 def unread_files(folder: Path, keys: Iterable[str]) -> tuple[UnreadFile, ...]:

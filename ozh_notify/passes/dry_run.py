@@ -48,25 +48,28 @@ async def describe(
     count = found.valid if limit is None else min(limit, found.valid)
     first = found.first(min(FIRST_RECIPIENTS, count))
     users = await store.users_by_id([candidate.id for candidate in first])
-    recipients = tuple(_recipient(user, campaign.settings) for user in users)
+    recipients = tuple(_recipient(user, campaign.settings, composer) for user in users)
     sample = recipients[0] if recipients else NOBODY
     message = composer.compose(str(sample["first_name"]), str(sample["language"]))
     return DryRunDetails(
         population=campaign.population,
         recipients=recipients,
         text=plain_text(message),
+        template=str(composer.file_for(str(sample["language"]))),
         button=f"{message.button.text} -> {message.button.target}" if message.button else None,
         seconds=round(count / rate, 1),
         stars=_stars(count, campaign.settings),
     )
 
 
-def _recipient(user: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _recipient(user: dict[str, Any], settings: Settings, composer: Composer) -> dict[str, Any]:
+    language = parse_language(at_path(user, settings.field_language))
     return {
         "id": str(user["_id"]),
         "chat_id": parse_chat_id(at_path(user, settings.field_chat_id)),
         "first_name": clean_name(at_path(user, settings.field_first_name)),
-        "language": parse_language(at_path(user, settings.field_language)),
+        "language": language,
+        "template": str(composer.file_for(language)),
     }
 
 

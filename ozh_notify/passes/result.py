@@ -32,6 +32,8 @@ class DryRunDetails:
     """The users that the counts are about, in words."""
     recipients: tuple[dict[str, Any], ...]
     text: str
+    template: str
+    """The file that the text comes from, or ``built in``."""
     button: str | None
     seconds: float
     """How long the pass would take at the set rate."""

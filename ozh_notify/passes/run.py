@@ -15,6 +15,7 @@ from ozh_notify.config.settings import database
 from ozh_notify.errors import OzhError
 from ozh_notify.messaging.message import Composer
 from ozh_notify.messaging.pacer import Pacer
+from ozh_notify.messaging.template_files import campaign_unread_files
 from ozh_notify.passes import dry_run, preparation
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.delivery import DeliveryLoop
@@ -79,6 +80,8 @@ class Pass:
         self, open_store: Callable[[], PassStore], open_sender: Callable[[], MessageSender] | None
     ) -> None:
         composer = Composer(self.campaign)
+        for unread in campaign_unread_files(self.campaign):
+            log.warning("%s", unread)
         if self._closed and not self.options.dry_run:
             return
         sender = open_sender() if open_sender else None

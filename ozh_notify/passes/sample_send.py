@@ -7,15 +7,18 @@ from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.messaging.message import SAMPLE_NAMES, Composer
 from ozh_notify.passes.ports import MessageSender
 from ozh_notify.users.delivery_state import FailureCause, Outcome, State
+from ozh_notify.users.recipient import parse_language
 
 
-async def send_sample(campaign: Campaign, sender: MessageSender, chat: int) -> tuple[str, Outcome]:
+async def send_sample(
+    campaign: Campaign, sender: MessageSender, chat: int, language: str = ""
+) -> tuple[str, Outcome]:
     """Send the message with a sample name; returns the bot's name and the outcome.
 
     Raises:
         OzhError: Telegram did not accept it; the text says what to do.
     """
-    message = Composer(campaign).compose(SAMPLE_NAMES[0], "")
+    message = Composer(campaign).compose(SAMPLE_NAMES[0], parse_language(language))
     try:
         bot = await sender.open()
         outcome = await sender.send(chat, message)

@@ -34,12 +34,14 @@ STATUSES = {"ok", "outside_hours", "incomplete", "refused", "error"}
 GLOBAL = {"--version", "--env-file", "--verbose", "-v", "--quiet", "-q"}
 PASS = {
     *("--dry-run", "-n", "--at", "--limit", "--user", "--again", "--test-to", "--rate"),
+    "--lang",
     *("--max-recipients", "--shard", "--json", "--any-time"),
 }
 COMMANDS: dict[str, set[str]] = {
     "discount": PASS,
     "daily-bonus": PASS,
     "check": {"--json"},
+    "templates": {"--copy"},
     "status": {"--json"},
     "indexes": {"--create"},
     "explain": {"--json"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
@@ -13,7 +14,8 @@ from ozh_notify.messaging.message import (
     Unrenderable,
     plain_text,
 )
-from ozh_notify.operator.check.line import CheckResult, ok, problem
+from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, unread_files
+from ozh_notify.operator.check.line import CheckResult, Verdict, ok, problem, warning
 from ozh_notify.users import recipient
 from ozh_notify.users.recipient import at_path
 
@@ -24,8 +26,21 @@ LONGEST = 60
 def template_results(
     sample: Sequence[dict[str, Any]], campaigns: Sequence[Campaign]
 ) -> list[CheckResult]:
-    """A line for each template of each campaign."""
-    return [line for campaign in campaigns for line in _of(campaign, sample)]
+    """A line for each template of each campaign, and for each file that no campaign reads."""
+    results = [line for campaign in campaigns for line in _of(campaign, sample)]
+    return [*results, *(_unread(file) for file in _unread_files(campaigns))]
+
+
+def _unread_files(campaigns: Sequence[Campaign]) -> tuple[UnreadFile, ...]:
+    folder = campaigns[0].settings.templates_dir if campaigns else None
+    return unread_files(folder, [campaign.key for campaign in campaigns]) if folder else ()
+
+
+def _unread(file: UnreadFile) -> CheckResult:
+    about, found = f"template {file.path.name}", "no campaign reads this file"
+    if file.suggestion:
+        return problem(about, found, f"rename it: did you mean {file.suggestion}?")
+    return warning(about, found, "name it after a campaign, or begin its name with _")
 
 
 def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckResult]:
@@ -38,7 +53,20 @@ def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckR
     for language in ("", *composer.languages):
         about = f"template {campaign.key}{'.' if language else ''}{language}"
         mine = [user for user in users if composer.language_for(user[2]) == language]
-        yield _rendered(about, composer, mine or [(None, SAMPLE_NAMES[0], language)], len(mine))
+        rendered = _rendered(
+            about, composer, mine or [(None, SAMPLE_NAMES[0], language)], len(mine)
+        )
+        file = composer.file_for(language)
+        yield _with_file(rendered, file, campaign)
+
+
+def _with_file(result: CheckResult, file: TemplateFile, campaign: Campaign) -> CheckResult:
+    """The line with the text's file; built in although a folder is set is a warning."""
+    named = replace(result, found=f"{file}: {result.found}")
+    if not (file.built_in and campaign.settings.templates_dir) or result.verdict is not Verdict.OK:
+        return named
+    missing = campaign.settings.templates_dir / file.path.name
+    return replace(named, verdict=Verdict.WARNING, do=f"{missing} does not exist: is that right?")
 
 
 def _who(user: dict[str, Any], campaign: Campaign) -> tuple[Any, str, str]:
