@@ -125,11 +125,13 @@ def test_the_example_names_every_variable() -> None:
 
 def test_the_example_is_understood(tmp_path: Path) -> None:
     """As it is, and with every line in force that is commented out."""
-    settings, warnings = load(EXAMPLE, {}, needs_token=False)
+    file = tmp_path / "all.env"
+    file.touch(0o600)
+    file.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    settings, warnings = load(file, {}, needs_token=False)
     assert warnings == []
     text = re.sub(r"^# (?=[A-Z_]+=)", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     text = re.sub(r"^[A-Z_]+_FILE=.*\n", "", text, flags=re.MULTILINE)
-    file = tmp_path / "all.env"
     file.write_text(text.replace("/etc/ozh-notify/templates", str(tmp_path)), encoding="utf-8")
     everything, warnings = load(file, {})
     assert warnings == []

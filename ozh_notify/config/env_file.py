@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection
+import stat
+from collections.abc import Collection, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -25,10 +27,10 @@ def read_env_file(
     """
     path = env_file or DEFAULT
     try:
-        if not path.is_file():
-            return {}, [Problem("", f"{path} is not a file")] if env_file else []
         # Some editors begin a file with a byte order mark; it does not belong to the first name.
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}, [Problem("", f"there is no {path}")] if env_file else []
     except (OSError, UnicodeDecodeError) as error:
         return {}, [Problem("", f"{path} cannot be read: {read_error(error)}")]
     problems: list[Problem] = []
@@ -61,6 +63,31 @@ def _problems_of(path: Path, statement: Binding, known: Collection[str]) -> list
         for name in dict.fromkeys(names)
         if name in known or name.startswith("OZH_")
     ]
+
+
+def open_to_all(env_file: Path | None, secrets: Sequence[str]) -> Problem | None:
+    """A warning where every user of this machine may read a file that holds secrets."""
+    path = env_file or DEFAULT
+    if not secrets or os.name == "nt" or not path.stat().st_mode & stat.S_IROTH:
+        return None
+    text = f"{path} holds {', '.join(secrets)}, and every user of this machine may read it"
+    return Problem("", text, f"chmod 600 {path}")
+
+
+def no_env_file(env_file: Path | None) -> Problem | None:
+    """A hint for an operator who is in another folder than the env file."""
+    if env_file or os.path.exists(DEFAULT):
+        return None
+    remedy = "run ozh-notify in the folder that has one, or name it with --env-file"
+    return Problem("", f"there is no .env in {working_directory()}", remedy)
+
+
+def working_directory() -> str:
+    """Its name; somebody may have deleted it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "the working directory"
 
 
 def read_error(error: Exception) -> str:

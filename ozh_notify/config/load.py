@@ -15,11 +15,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from ozh_notify.config.combinations import check_combinations
-from ozh_notify.config.env_file import read_env_file, read_error
+from ozh_notify.config.env_file import no_env_file, open_to_all, read_env_file, read_error
 from ozh_notify.config.problem import Problem, first_of_each, render
 from ozh_notify.config.settings import SECRETS, Settings, variables
+from ozh_notify.config.zone import local_zone
 from ozh_notify.errors import ConfigError
 
+NO_URI = Problem("MONGO_URI", "missing", "set it, or name in MONGO_URI_FILE a file that holds it")
+NO_TOKEN = Problem(
+    "TELEGRAM_BOT_TOKEN",
+    "missing",
+    "set it to the bot's token, from @BotFather, "
+    "or name in TELEGRAM_BOT_TOKEN_FILE a file that holds it",
+)
+MISSING = (NO_URI, NO_TOKEN)
+ZONE_REMEDY = "set OZH_TIMEZONE to a name such as Europe/Moscow"
 INVISIBLE = r"[\s\0\ufeff\u200b-\u200d\u2060]+"
 """What editors and consoles leave at the ends of a text: blanks, a byte order mark, NUL."""
 
@@ -63,26 +73,33 @@ def examine(
     A variable with a problem has its default value in these settings; ``MONGO_URI`` has none, and
     stands for a server that does not exist.
     """
-    values, problems = gather(env_file, environ)
+    values, problems, warnings = gather(env_file, environ)
     values.update({name: value for name, value in (options or {}).items() if value is not None})
     if needs_token and "TELEGRAM_BOT_TOKEN" not in values:
-        remedy = (
-            "set it to the bot's token, from @BotFather, "
-            "or name in TELEGRAM_BOT_TOKEN_FILE a file that holds it"
-        )
-        problems.append(Problem("TELEGRAM_BOT_TOKEN", "missing", remedy))
+        problems.append(NO_TOKEN)
     values["env_file"] = env_file
+    if "OZH_TIMEZONE" not in values:
+        try:
+            values["local_zone"] = local_zone(_clean(environ.get("TZ", "")))
+        except ValueError as error:
+            problems.append(Problem("OZH_TIMEZONE", f"not set, and {error}", ZONE_REMEDY))
     others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables()}
     settings, wrong = _validate({**values, "others": others})
     problems += wrong + check_combinations(settings)
-    return settings, first_of_each(problems), [_unknown(n) for n in others if n not in declared]
+    problems = first_of_each(problems)
+    warnings += [_unknown(name) for name in others if name not in declared]
+    if any(problem in MISSING for problem in problems) and (absent := no_env_file(env_file)):
+        warnings.append(absent)
+    return settings, problems, warnings
 
 
 def gather(
     env_file: Path | None, environ: Mapping[str, str] = os.environ
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Clean values by variable name, empty ones left out, secrets' files read; and problems."""
+) -> tuple[dict[str, Any], list[Problem], list[Problem]]:
+    """Clean values by variable name, with secrets read from their files; problems; warnings."""
     from_file, problems = read_env_file(env_file, _known())
+    held = [name for name in SECRETS if from_file.get(name)]
+    warnings = [one for one in (open_to_all(env_file, held),) if one]
     merged = {**from_file, **environ}
     values = {n: _clean(v) for n, v in merged.items() if v is not None and _clean(v)}
     for name in SECRETS:
@@ -97,7 +114,7 @@ def gather(
             values[name] = text
         else:
             problems.append(Problem(f"{name}_FILE", wrong))
-    return values, problems
+    return values, problems, warnings
 
 
 def _clean(value: str) -> str:
@@ -135,7 +152,7 @@ def _problem(error: Any) -> Problem:
     """One error of pydantic in our words; its own text could quote the value."""
     name, kind, context = str(error["loc"][0]), error["type"], error.get("ctx", {})
     if kind == "missing":
-        return Problem(name, "missing", f"set it, or name in {name}_FILE a file that holds it")
+        return NO_URI  # the only variable that every command needs
     if kind == "value_error":
         return Problem(name, str(context["error"]))
     if kind == "literal_error":

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, time, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ozh_notify.config.types import (
+    BotApiUrl,
     ButtonTarget,
     ChatNumber,
     ClockTime,
@@ -35,11 +36,15 @@ SECRETS = (
     *("MONGO_URI", "TELEGRAM_BOT_TOKEN", "API_KEY", "OZH_TELEGRAM_PROXY"),
     *("OZH_PUSHGATEWAY_URL", "OZH_PING_URL"),
 )
-"""Variables that also have a ``…_FILE`` form: what they hold, or may hold, lets somebody in."""
+"""Variables that also have a ``…_FILE`` form: their values are, or contain, credentials."""
+
+
+UTC = timezone.utc
+"""The class cannot write ``timezone.utc``: it has a field of that name."""
 
 
 class Settings(BaseModel):
-    """Everything this program can be told by its environment; frozen."""
+    """All settings of the program; frozen."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -110,7 +115,7 @@ class Settings(BaseModel):
     paid_broadcast: Flag = Field(False, alias="OZH_PAID_BROADCAST")
     max_recipients: int = Field(5000, alias="OZH_MAX_RECIPIENTS", ge=0)
     flood_budget_seconds: float = Field(120, alias="OZH_FLOOD_BUDGET_SECONDS", ge=0, le=86_400)
-    telegram_api_url: HttpUrl = Field("https://api.telegram.org", alias="OZH_TELEGRAM_API_URL")
+    telegram_api_url: BotApiUrl = Field("https://api.telegram.org", alias="OZH_TELEGRAM_API_URL")
     telegram_proxy: Proxy | None = Field(None, alias="OZH_TELEGRAM_PROXY")
     log_format: Literal["auto", "text", "json"] = Field("auto", alias="OZH_LOG_FORMAT")
     shards: int | None = Field(None, alias="OZH_SHARDS", ge=1, le=1000)
@@ -123,12 +128,14 @@ class Settings(BaseModel):
     admin_digest: Literal["trouble", "all"] = Field("trouble", alias="OZH_ADMIN_DIGEST")
 
     env_file: Path | None = Field(None, exclude=True)
+    local_zone: Any = Field(UTC, exclude=True)
+    """The time zone of this machine; used where `OZH_TIMEZONE` is not set."""
     others: Mapping[str, str] = Field(default_factory=dict, exclude=True)
     """`OZH_…` variables unknown here: a campaign from another package may read them."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be printed: whole secrets and the password inside each address."""
+        """What must never be printed: whole secrets, and the password inside each address."""
         values = [s.get_secret_value() for s in (self.token, self.api_key) if s]
         if self.token:
             values.append(self.token.get_secret_value().partition(":")[2])
@@ -139,12 +146,8 @@ class Settings(BaseModel):
 
     @property
     def zone(self) -> tzinfo:
-        """`OZH_TIMEZONE`, or the server's local zone."""
-        if self.timezone is not None:
-            return self.timezone  # type: ignore[no-any-return]
-        import tzlocal  # noqa: PLC0415 - reads files
-
-        return tzlocal.get_localzone()
+        """`OZH_TIMEZONE`, or this machine's own zone."""
+        return self.timezone or self.local_zone  # type: ignore[no-any-return]
 
     @property
     def zone_name(self) -> str:
@@ -153,11 +156,11 @@ class Settings(BaseModel):
 
     @property
     def lease(self) -> timedelta:
-        """How long a claim holds: longer than it can live in a pass and clocks can differ."""
+        """How long a claim holds: its longest life in a pass, and how far clocks may differ."""
         return timedelta(seconds=self.flood_budget_seconds) + SEND_LIMIT + LEASE_MARGIN
 
     def set_explicitly(self, variable: str) -> bool:
-        """Whether the operator named this variable, be it with its default value."""
+        """Whether the operator set this variable, even to its default value."""
         return variable in self.others or any(
             field.alias == variable and name in self.model_fields_set
             for name, field in type(self).model_fields.items()
@@ -168,7 +171,7 @@ SEND_LIMIT = timedelta(seconds=20)
 """The longest a single request to Telegram may take, connection included."""
 
 LEASE_MARGIN = timedelta(minutes=10)
-"""Room for clocks that differ and for writes that are repeated."""
+"""Time for clocks that differ and for writes that are repeated."""
 
 
 def variables() -> list[str]:

@@ -1,14 +1,23 @@
-"""What the text of a variable may be: one text -> one value, or what was expected instead."""
+"""Parses and checks the text of each setting."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date, time
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from ozh_notify.config.addresses import (
+    bot_api_url,
+    button_target,
+    http_url,
+    mongo_uri,
+    proxy,
+    token,
+)
 
 
 def _bool(value: object) -> object:
@@ -78,54 +87,24 @@ def _filter(value: object) -> object:
         ) from None
     if not isinstance(parsed, dict):
         raise ValueError('expected a JSON object such as {"banned": {"$ne": true}}')
+    for operator in _operators(parsed):
+        if operator in FIND_ONLY:
+            raise ValueError(f"{operator} works in some queries only: use other operators")
     return parsed
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected an address that begins with http:// or https://")
-    return value.rstrip("/")
+FIND_ONLY = ("$where", "$near", "$nearSphere", "$text")
+"""Operators that a $match stage or a count refuses; MongoDB's manual, "$match", Restrictions."""
 
 
-def _proxy(value: SecretStr) -> SecretStr:
-    try:
-        parts = urlsplit(value.get_secret_value())
-        usable = (
-            parts.scheme in ("http", "https", "socks5", "socks5h")
-            and parts.hostname
-            and parts.port != 0
-        )
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("expected an address that begins with http:// or socks5://")
-    return value
-
-
-def _mongo_uri(value: SecretStr) -> SecretStr:
-    if not re.match(r"mongodb(\+srv)?://[^/]", value.get_secret_value()):
-        raise ValueError("expected an address that begins with mongodb:// or mongodb+srv://")
-    # The driver would take what stands before it for hosts, and name them in its errors.
-    if re.match(r"[^/]*//[^/?]*(/[^?]*@|\?.*@)", value.get_secret_value()):
-        raise ValueError(
-            "percent-encode special characters of the user name and password: / is %2F, ? is %3F"
-        )
-    return value
-
-
-def _token(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"\d+:[A-Za-z0-9_-]{20,}", value.get_secret_value()):
-        raise ValueError("expected a bot token as BotFather gives it: digits, a colon, letters")
-    return value
-
-
-def _button_target(value: str) -> str:
-    if re.match(r"(https?|tg)://", value):
-        return value
-    if not 1 <= len(value.encode()) <= 64:
-        raise ValueError("expected a URL, or callback data of 1 to 64 bytes")
-    return value
+def _operators(value: object) -> Iterator[str]:
+    """Every key that begins with $, however deep."""
+    if isinstance(value, dict):
+        yield from (key for key in value if key.startswith("$"))
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _operators(one)
 
 
 def _chat(value: object) -> object:
@@ -138,7 +117,7 @@ def database_name(value: str) -> str:
     """A name MongoDB allows for a database.
 
     Raises:
-        ValueError: it is none; with what was expected.
+        ValueError: it is not one; with what was expected.
     """
     if not re.fullmatch(r'[^/\\. "$*<>:|?\0]{1,63}', value):
         raise ValueError("expected a database name: up to 63 characters, no blanks, dots, slashes")
@@ -182,14 +161,15 @@ ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
 Zone = Annotated[Any, BeforeValidator(_zone)]
 Filter = Annotated[Any, BeforeValidator(_filter)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-MongoUri = Annotated[SecretStr, AfterValidator(_mongo_uri)]
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+BotApiUrl = Annotated[str, AfterValidator(bot_api_url)]
+MongoUri = Annotated[SecretStr, AfterValidator(mongo_uri)]
 DatabaseName = Annotated[str, AfterValidator(database_name)]
 CollectionName = Annotated[str, AfterValidator(_collection_name)]
 JournalCollection = Annotated[str | None, BeforeValidator(_journal_collection)]
 ExperimentName = Annotated[str, AfterValidator(_experiment_name)]
 Day = Annotated[date, BeforeValidator(_day)]
-Token = Annotated[SecretStr, AfterValidator(_token)]
-Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
-ButtonTarget = Annotated[str, AfterValidator(_button_target)]
+Token = Annotated[SecretStr, AfterValidator(token)]
+Proxy = Annotated[SecretStr, AfterValidator(proxy)]
+ButtonTarget = Annotated[str, AfterValidator(button_target)]
 ChatNumber = Annotated[int, BeforeValidator(_chat)]
