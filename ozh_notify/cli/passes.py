@@ -137,7 +137,7 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
     from ozh_notify.cli.progress import show_progress
     from ozh_notify.clock import Clock
     from ozh_notify.messaging.sender import TelegramSender
-    from ozh_notify.mongo.pass_store import MongoPassStore
+    from ozh_notify.mongo.journaled_store import JournaledPassStore
     from ozh_notify.monitoring import Monitoring
     from ozh_notify.passes.run import Pass
     from ozh_notify.passes.stop import Stop
@@ -151,7 +151,7 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
     monitoring.begin()
     sender = functools.cache(lambda: TelegramSender(campaign.settings))
     result = await running.run(
-        lambda: MongoPassStore(campaign.settings, campaign), None if options.dry_run else sender
+        lambda: JournaledPassStore(campaign.settings, campaign), None if options.dry_run else sender
     )
     progress.cancel()
     await asyncio.wait({progress})

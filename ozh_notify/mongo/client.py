@@ -81,14 +81,21 @@ def connect(settings: Settings) -> AsyncIOMotorClient[Document]:
 def users_collection(
     client: AsyncIOMotorClient[Document], settings: Settings
 ) -> AsyncIOMotorCollection[Document]:
-    """The users' collection: reads and writes at the primary whatever `MONGO_URI` says."""
+    """The users' collection."""
+    return primary_collection(client, settings, settings.users_collection)
+
+
+def primary_collection(
+    client: AsyncIOMotorClient[Document], settings: Settings, name: str
+) -> AsyncIOMotorCollection[Document]:
+    """A collection that is read and written at the primary, whatever `MONGO_URI` says."""
     codec: CodecOptions[Document] = CodecOptions(
         tz_aware=True,
         unicode_decode_error_handler="replace",
         datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     )
     return client[database(settings) or ""].get_collection(
-        settings.users_collection,
+        name,
         codec_options=codec,
         read_preference=ReadPreference.PRIMARY,
         write_concern=WriteConcern("majority"),

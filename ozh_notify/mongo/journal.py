@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.client import Document
@@ -19,6 +21,8 @@ from ozh_notify.users.delivery_state import OutcomeRecord, State
 from ozh_notify.users.journal_entry import Entry
 from ozh_notify.users.recipient import Recipient
 
+log = logging.getLogger(__name__)
+
 DUPLICATE_KEY = 11000
 
 
@@ -27,7 +31,7 @@ class Held:
     """A claimed user whose chat another delivery of this period has dealt with."""
 
     recipient: Recipient
-    entry: Entry
+    entry: Document
 
 
 @dataclass
@@ -41,6 +45,8 @@ class Taken:
 
 class MongoJournal:
     """The journal as one campaign's pass writes to it."""
+
+    is_kept = True
 
     def __init__(
         self, collection: AsyncIOMotorCollection[Document], campaign: Campaign, retry: Retry
@@ -62,7 +68,7 @@ class MongoJournal:
             return taken
         mine = [(str(new[n]["_id"]), recipients[n]) for n in there]
         await self._take_over(mine, run, again_before)
-        entries, vanished = await self._read([i for i, _ in mine]), []
+        entries, vanished = await self.read([i for i, _ in mine]), []
         for i, who in mine:
             if i not in entries:
                 vanished.append(who)
@@ -87,22 +93,28 @@ class MongoJournal:
         ]
         if await self._bulk(updates, "record deliveries in the journal") == len(records):
             return []
-        ids = [self._id_of(record) for record in records]
-        entries = await self._read(ids)
+        ids = [journal_entry.id_of(self.campaign, record.recipient) for record in records]
+        entries = await self.read(ids)
         return [
             record
             for i, record in zip(ids, records, strict=True)
             if not journal_entry.has_outcome(entries.get(i), record)
         ]
 
-    async def expire_claims(self, claims: Sequence[Entry], now: datetime) -> None:
-        """Make `unknown` what lapsed claims of the users' documents left in `sending`."""
-        where = {**self._of_claims(claims), "state": State.SENDING.value}
-
-        async def write() -> None:
-            await self.collection.update_many(where, journal_entry.expire_update(now))
-
-        await self._retry(write, "sweep the journal")
+    async def release(self, claim_id: str, now: datetime) -> None:
+        """Give back the entries of a claim that nobody sends to; the sweep mends a failure."""
+        where = {"run": claim_id.rpartition("-")[0], "claim": claim_id}
+        where["state"] = State.SENDING.value
+        try:
+            with pymongo.timeout(self._retry.time_for_a_try()):
+                await self.collection.update_many(where, journal_entry.release_update(now))
+        except PyMongoError as error:
+            log.warning(
+                "entries of the journal claimed as %s may be left in sending until their lease "
+                "ends: %s",
+                claim_id,
+                type(error).__name__,
+            )
 
     async def entries_of_claims(self, claims: Sequence[Entry]) -> list[Document]:
         """The entries that these claims hold; each claim names its ``run`` and ``claim``."""
@@ -127,10 +139,6 @@ class MongoJournal:
         updates = [UpdateOne(journal_entry.same_delivery(e), update) for e, update in changes]
         return await self._bulk(updates, "write to the journal")
 
-    def _id_of(self, record: OutcomeRecord) -> str:
-        who = record.recipient
-        return journal_entry.entry_id(self.campaign, who.chat_id, who.claimed_at)
-
     def _of_claims(self, claims: Sequence[Entry]) -> Document:
         return {key: {"$in": sorted({c[key] for c in claims})} for key in ("run", "claim")}
 
@@ -150,7 +158,7 @@ class MongoJournal:
         self, mine: Sequence[tuple[str, Recipient]], run: str, again_before: datetime | None
     ) -> None:
         """Take over the entries that do not hold, each only as it was read."""
-        entries = await self._read([i for i, _ in mine])
+        entries = await self.read([i for i, _ in mine])
         updates = [
             UpdateOne(
                 journal_entry.same_delivery(entries[i]),
@@ -161,7 +169,8 @@ class MongoJournal:
         ]
         await self._bulk(updates, "take over entries of the journal")
 
-    async def _read(self, ids: Sequence[str]) -> dict[str, Document]:
+    async def read(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Entries by their ids."""
         where: Any = {"_id": {"$in": list(ids)}}
         found = await self._retry(
             lambda: self.collection.find(where).to_list(None), "read the journal"

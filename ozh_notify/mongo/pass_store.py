@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,28 +21,30 @@ from ozh_notify.mongo.client import (
     SELECTION_SECONDS,
     Document,
     connect,
-    is_transient,
-    translate,
     translate_errors,
     users_collection,
 )
+from ozh_notify.mongo.retry import MIN_TRY_SECONDS, Retry
 from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Query, and_filters
 from ozh_notify.users.candidates import Candidate, Candidates
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
-from ozh_notify.users.recipient import MISSING, Recipient, at_path
+from ozh_notify.users.recipient import MISSING, Claimed, Recipient, at_path
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-WRITE_SECONDS = 4.0
-"""Seconds for one try of a claim or a confirm: both fit into the 10 s after a SIGTERM."""
-MIN_TRY_SECONDS = 0.5
-"""Seconds that one try is given even where time is out."""
-RETRY_SECONDS = 15.0
-"""Seconds during which a write of unknown effect is repeated."""
 CHUNK = 1000
 """Documents taken from a cursor, or writes sent, at a time."""
+
+
+@dataclass(frozen=True)
+class ClaimedDocument:
+    """A user document in `sending`, with the delivery as it was read."""
+
+    id: Any
+    chat_id: int | None
+    delivery: Mapping[str, Any]
 
 
 class MongoPassStore:
@@ -52,7 +54,7 @@ class MongoPassStore:
         self.settings, self.campaign = settings, campaign
         self._client = connect(settings)
         self.users = users_collection(self._client, settings)
-        self._give_up_at = float("inf")
+        self.retry = Retry()
 
     async def close(self) -> None:
         """Close all connections; a server that hangs is not waited for."""
@@ -61,7 +63,7 @@ class MongoPassStore:
 
     def set_deadline(self, seconds: float) -> None:
         """Give each write so many seconds from now; one that begins later gets one short try."""
-        self._give_up_at = time.monotonic() + seconds
+        self.retry.set_deadline(seconds)
 
     async def sample(self, size: int) -> list[Document]:
         """The newest users, to see whether the field mapping can be right."""
@@ -71,25 +73,57 @@ class MongoPassStore:
         )
 
     async def sweep(self, now: datetime) -> int:
-        """Claims whose lease is over become `unknown`; only this takes a `sending` user."""
-        state_path = self.campaign.state_path
+        """Move claims whose lease is over to `unknown`; only a sweep takes a `sending` user."""
+        lapsed = await self.lapsed(now)
+        return await self.update_claimed(
+            [
+                (user, delivery_state.expire_update(self.campaign, user.delivery, now))
+                for user in lapsed
+            ]
+        )
+
+    async def lapsed(self, now: datetime) -> list[ClaimedDocument]:
+        """Documents in `sending` whose lease is over."""
+        state_path, chat = self.campaign.state_path, self.settings.field_chat_id
         lapsed = {
             f"{state_path}.claim": {"$exists": True},
             f"{state_path}.state": delivery_state.State.SENDING.value,
             f"{state_path}.hold_until": {"$lte": now, **audience.NOT_AN_ARRAY},
         }
         found = await self._fetch_all(
-            self.users.find(lapsed, {state_path: 1}), "look for lapsed claims"
+            self.users.find(lapsed, self._fields([chat, state_path])), "look for lapsed claims"
         )
-        updates = []
-        for user in found:
-            kept = at_path(user, state_path)
-            if not isinstance(kept, Mapping):
-                continue  # a backend wrote an array there; its elements matched
-            same = {"_id": user["_id"], f"{state_path}.claim": {"$eq": kept["claim"]}}
-            same[f"{state_path}.state"] = delivery_state.State.SENDING.value
-            updates.append(UpdateOne(same, delivery_state.expire_update(self.campaign, kept, now)))
-        return sum([await self._bulk(chunk, "sweep") for chunk in chunks(updates, CHUNK)])
+        return [
+            ClaimedDocument(user["_id"], recipient.parse_chat_id(at_path(user, chat)), kept)
+            for user in found
+            # The filter also matches inside arrays; a backend wrote one there, so skip it.
+            if isinstance(kept := at_path(user, state_path), Mapping)
+        ]
+
+    async def update_claimed(
+        self, updates: Sequence[tuple[ClaimedDocument, delivery_state.Pipeline]]
+    ) -> int:
+        """Update documents whose claim is still the one that was read; returns how many were."""
+        state_path = self.campaign.state_path
+        sending = {f"{state_path}.state": delivery_state.State.SENDING.value}
+        writes = [
+            UpdateOne(
+                {"_id": user.id, f"{state_path}.claim": {"$eq": user.delivery["claim"]}, **sending},
+                update,
+            )
+            for user, update in updates
+        ]
+        return sum([await self._bulk(chunk, "sweep") for chunk in chunks(writes, CHUNK)])
+
+    async def deliveries(self, ids: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
+        """The deliveries of a few users, by the ``repr`` of their `_id`."""
+        state_path = self.campaign.state_path
+        found = await self.retry(
+            lambda: self.users.find({"_id": {"$in": list(ids)}}, {state_path: 1}).to_list(None),
+            "read deliveries",
+        )
+        kept = {repr(user["_id"]): at_path(user, state_path) for user in found}
+        return {i: delivery for i, delivery in kept.items() if isinstance(delivery, Mapping)}
 
     async def scan(self, query: Query, keep: int) -> Candidates:
         """Ids of all eligible users, newest first, drained at once."""
@@ -124,8 +158,8 @@ class MongoPassStore:
 
     async def claim(
         self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> list[Recipient]:
-        """Take those of a batch who still qualify; repeatable by its claim id."""
+    ) -> Claimed:
+        """Claim the users of a batch who still qualify; repeatable by its claim id."""
         ids = [candidate.id for candidate in batch]
         where = and_filters([{"_id": {"$in": ids}}, audience.claim_filter(query)])
         update = delivery_state.claim_update(self.campaign, claim_id, run, query.now)
@@ -135,13 +169,13 @@ class MongoPassStore:
             await self.users.update_many(where, update, hint=[("_id", 1)])
 
         try:
-            await self._retry(write, "claim users")
+            await self.retry(write, "claim users")
             taken = await self._read_claim(ids, claim_id)
         except OzhError:
-            await self._release(ids, claim_id, query.now)
+            await self.release(ids, claim_id, query.now)
             raise
         tried = {repr(c.id) for c in batch if c.attempted_before}
-        return [self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken]
+        return Claimed([self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken])
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Write outcomes; returns those that are not in the database afterwards."""
@@ -168,21 +202,15 @@ class MongoPassStore:
 
     async def _missing(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
         """Those whose document does not hold the outcome: read back after an ambiguous error."""
-        state_path = self.campaign.state_path
-        ids = [r.recipient.id for r in records]
-        found = await self._retry(
-            lambda: self.users.find({"_id": {"$in": ids}}, {state_path: 1}).to_list(None),
-            "read back",
-        )
-        kept = {repr(user["_id"]): at_path(user, state_path) for user in found}
+        kept = await self.deliveries([record.recipient.id for record in records])
         return [r for r in records if not _holds(kept.get(repr(r.recipient.id)), r)]
 
-    async def _release(self, ids: Sequence[Any], claim_id: str, now: datetime) -> None:
-        """Give back whom a claim of unknown effect may have taken: nobody will send to them."""
+    async def release(self, ids: Sequence[Any], claim_id: str, now: datetime) -> None:
+        """Release users that a claim with unknown result may have taken: nobody sends to them."""
         where = {"_id": {"$in": list(ids)}, f"{self.campaign.state_path}.claim": claim_id}
         update = delivery_state.release_update(self.campaign, now)
         try:
-            with pymongo.timeout(self._time_for_a_try()):
+            with pymongo.timeout(self.retry.time_for_a_try()):
                 await self.users.update_many(where, update, hint=[("_id", 1)])
         except PyMongoError as error:
             log.warning(
@@ -199,7 +227,7 @@ class MongoPassStore:
             {"_id": {"$in": list(ids)}, f"{state_path}.claim": claim_id},
             self._fields(wanted),
         )
-        found = await self._retry(
+        found = await self.retry(
             lambda: self.users.find(where, fields).to_list(None), "read a claim back"
         )
         place = {repr(i): n for n, i in enumerate(ids)}
@@ -266,26 +294,7 @@ class MongoPassStore:
             result = await self.users.bulk_write(updates, ordered=False)
             return int(result.matched_count)
 
-        return await self._retry(write, doing) if updates else 0
-
-    async def _retry(self, operation: Callable[[], Awaitable[T]], doing: str) -> T:
-        """Repeat an idempotent operation while it is unknown whether the last try was applied."""
-        give_up_at, pause = time.monotonic() + RETRY_SECONDS, 0.1
-        while True:
-            try:
-                with pymongo.timeout(self._time_for_a_try()):
-                    return await operation()
-            except PyMongoError as error:
-                late = time.monotonic() + pause > min(give_up_at, self._give_up_at)
-                if late or not is_transient(error):
-                    raise translate(error, doing) from error
-                log.warning("could not %s, trying again: %s", doing, type(error).__name__)
-            await asyncio.sleep(pause)
-            pause = min(2.0, pause * 2)
-
-    def _time_for_a_try(self) -> float:
-        left = self._give_up_at - time.monotonic()
-        return max(MIN_TRY_SECONDS, min(WRITE_SECONDS, left))
+        return await self.retry(write, doing) if updates else 0
 
 
 def chunks(items: list[T], size: int) -> Iterator[list[T]]:

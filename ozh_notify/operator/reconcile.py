@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.mongo.pass_store import MongoPassStore
+from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.users import delivery_state
 from ozh_notify.users.delivery_state import Pipeline, State
 from ozh_notify.users.recipient import at_path, parse_chat_id
@@ -96,7 +96,7 @@ class Listing:
         return {**counts, "deliveries": [entry.as_json() for entry in self.entries]}
 
 
-class ReconcileStore(MongoPassStore):
+class ReconcileStore(JournaledPassStore):
     """The deliveries of one campaign, for a person to settle."""
 
     async def look(self, which: DeliveryFilter, now: datetime) -> Listing:
@@ -151,7 +151,7 @@ class ReconcileStore(MongoPassStore):
                 await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
             )
 
-        return await self._retry(write, "settle a delivery")
+        return await self.retry(write, "settle a delivery")
 
     def _narrowed(self, which: DeliveryFilter, state: str) -> dict[str, Any]:
         state_path = self.campaign.state_path

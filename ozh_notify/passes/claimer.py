@@ -55,9 +55,11 @@ class Claimer:
         claim_id = f"{context.run}-{number}"
         claimed = await context.store.claim(batch, query, claim_id, context.run)
         self._latency.observe(context.clock.monotonic() - started)
-        queues.counts.claimed += len(claimed)
-        queues.counts.skipped += len(batch) - len(claimed)
-        queues.ready.extend(claimed)
+        number_claimed = len(claimed.recipients) + claimed.duplicates
+        queues.counts.claimed += number_claimed
+        queues.counts.duplicates += claimed.duplicates
+        queues.counts.skipped += len(batch) - number_claimed
+        queues.ready.extend(claimed.recipients)
         queues.notify()
 
     def _is_needed(self) -> bool:

@@ -10,7 +10,7 @@ from ozh_notify.messaging.message import Message
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
 from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord
-from ozh_notify.users.recipient import Recipient
+from ozh_notify.users.recipient import Claimed
 
 
 class PassStore(Protocol):
@@ -36,8 +36,8 @@ class PassStore(Protocol):
 
     async def claim(
         self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> list[Recipient]:
-        """Claim the users of a batch who still qualify, and return them."""
+    ) -> Claimed:
+        """Claim the users of a batch who still qualify."""
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Write outcomes; returns which of them are not where they belong."""

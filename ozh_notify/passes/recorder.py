@@ -47,6 +47,8 @@ class Recorder:
         except Exception as bug:
             self._context.stop.set_bug(bug)
             confirmation = Confirmation(unrecorded=records)
+        if confirmation.error:
+            self._context.stop.set(confirmation.error)
         self._queues.counts.unrecorded += len(confirmation.unrecorded)
         self._queues.counts.overwritten += len(confirmation.overwritten)
         for record in confirmation.unrecorded:

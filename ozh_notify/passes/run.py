@@ -129,6 +129,21 @@ class Pass:
         )
         self.delivery = DeliveryLoop(context)
         await self.delivery.run(self.found)
+        self._tell_of_the_journal(self.delivery.tally)
+
+    def _tell_of_the_journal(self, tally: OutcomeCounts) -> None:
+        if tally.duplicates:
+            log.info(
+                "%d users were not messaged: the journal says that their chats have been dealt "
+                "with; their documents are repaired",
+                tally.duplicates,
+            )
+        if tally.overwritten:
+            log.warning(
+                "%d user documents were replaced while their message went out: the journal has "
+                "the outcome, and the next pass repairs them",
+                tally.overwritten,
+            )
 
     async def _describe(self, store: PassStore, composer: Composer) -> None:
         self._facts.held = await dry_run.hold_counts(store, self._query())

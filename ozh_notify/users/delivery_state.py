@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.errors import OzhError
 from ozh_notify.users.recipient import Recipient
 
 Pipeline = list[dict[str, Any]]
@@ -83,6 +84,8 @@ class Confirmation:
     """Outcomes that stand nowhere in the database, also after a look back."""
     overwritten: Sequence[OutcomeRecord] = ()
     """Outcomes that the journal has; somebody replaced the user's document meanwhile."""
+    error: OzhError | None = None
+    """Why a place could not be written to; the pass stops."""
 
 
 def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
@@ -97,7 +100,7 @@ def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> 
         # What was swept or confirmed today may be of yesterday; where it holds until tells.
         of_period = {"$ifNull": [f"{before}.hold_until", f"{before}.at"]}
         attempts = {"$cond": [{"$gt": [of_period, start]}, attempts, 0]}
-    state = {
+    state: dict[str, Any] = {
         "state": State.SENDING.value,
         "hold_until": now + campaign.settings.lease,
         "claim": {"$literal": claim_id},
@@ -105,6 +108,8 @@ def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> 
         "at": now,
         "attempts": {"$add": [attempts, 1]},
     }
+    if campaign.settings.journal_collection:
+        state["journal"] = True
     [stage] = _state_update(campaign, state)
     root, holder = campaign.settings.state_field, f"${campaign.settings.state_field}"
     can_hold = {"$in": [{"$type": f"{before}.hold_until"}, ["date", "null", "missing"]]}
@@ -156,6 +161,27 @@ def expire_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime
     state["at"] = {"$literal": now}
     state["error"] = {"$literal": "the pass that claimed this user did not record an outcome"}
     return _state_update(campaign, state)
+
+
+def copy_update(campaign: Campaign, entry: Mapping[str, Any]) -> Pipeline:
+    """(n) what the journal's entry says of the chat, copied to the user's document.
+
+    A copy of a `sending` entry has its claim, so that the next sweep copies what came of it.
+    """
+    state, claimed_at, at = State(entry["state"]), entry["claimed_at"], entry["at"]
+    kept: dict[str, Any] = {
+        key: {"$literal": entry[key]}
+        for key in ("run", "attempts", "message_id", "error")
+        if key in entry
+    }
+    kept.update(state=state.value, at=at)
+    if state is State.SENDING:
+        kept.update(hold_until=claimed_at + campaign.settings.lease, journal=True)
+    elif until := hold_until(campaign, state, claimed_at, at):
+        kept["hold_until"] = until
+    if state in (State.SENDING, State.UNKNOWN):
+        kept["claim"] = {"$literal": entry["claim"]}
+    return _state_update(campaign, kept, remember=state is State.SENT)
 
 
 def requeue_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:

@@ -38,10 +38,15 @@ def entry_id(campaign: Campaign, chat_id: int, claimed_at: datetime) -> str:
     return f"{plain}:{claimed_at.astimezone(campaign.settings.zone).date().isoformat()}"
 
 
+def id_of(campaign: Campaign, who: Recipient) -> str:
+    """The entry of a claimed user."""
+    return entry_id(campaign, who.chat_id, who.claimed_at)
+
+
 def new_entry(campaign: Campaign, who: Recipient, run: str) -> Document:
     """(a) what a pass inserts for a user it has claimed."""
     entry: Document = {
-        "_id": entry_id(campaign, who.chat_id, who.claimed_at),
+        "_id": id_of(campaign, who),
         "campaign": campaign.name,
         "chat_id": who.chat_id,
         **_claimed(who, run),
@@ -98,7 +103,7 @@ def confirm_filter(campaign: Campaign, record: OutcomeRecord) -> Document:
     """The entry that waits for this outcome; one that was settled since is left as it is."""
     who = record.recipient
     return {
-        "_id": entry_id(campaign, who.chat_id, who.claimed_at),
+        "_id": id_of(campaign, who),
         "claim": who.claim,
         "state": {"$in": list(OPEN)},
     }
@@ -135,6 +140,22 @@ def has_outcome(entry: Entry | None, record: OutcomeRecord) -> bool:
 def expire_update(now: datetime) -> Document:
     """(g) a `sending` whose lease is over -> `unknown`; the claim stays for a late confirm."""
     return {"$set": {"state": State.UNKNOWN.value, "at": now, "error": CRASHED}}
+
+
+def copy_outcome_update(delivery: Mapping[str, Any], now: datetime) -> Document:
+    """The outcome that a pass could write to the user's document only."""
+    at = delivery.get("at")
+    values: Document = {"state": delivery["state"], "at": at if isinstance(at, datetime) else now}
+    for key in ("attempts", "message_id", "error"):
+        if key in delivery:
+            values[key] = delivery[key]
+    return {"$set": values}
+
+
+def release_update(now: datetime) -> Document:
+    """(c) a claim that the pass gave back before it knew whom it had taken -> `retry`."""
+    values = {"state": State.RETRY.value, "at": now, "error": "given back unsent"}
+    return {"$set": values, "$inc": {"attempts": -1}}
 
 
 def requeue_update(entry: Entry, now: datetime) -> Document:

@@ -43,6 +43,16 @@ class Recipient:
     """Whether an earlier pass has tried this user."""
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """What came of claiming one batch."""
+
+    recipients: list[Recipient]
+    """Users that this pass may send to."""
+    duplicates: int = 0
+    """Claimed users whose chat another delivery has dealt with; they are not sent to."""
+
+
 def at_path(document: Any, path: str) -> Any:
     """The value at a dotted path; :data:`MISSING` where there is none, also inside an array."""
     for part in path.split("."):

@@ -19,6 +19,7 @@ from ozh_notify.errors import ConfigError, Unavailable
 from ozh_notify.mongo.journal import MongoJournal
 from ozh_notify.mongo.retry import Retry
 from ozh_notify.sandbox import mongo
+from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from ozh_notify.users.recipient import Recipient
 from tests.users.test_journal_entry import campaign, recipient
@@ -217,8 +218,8 @@ def test_a_late_outcome_is_written_over_unknown_and_over_nothing_else(journal: J
     """(l): a person who resends or marks it has the last word."""
     who = [recipient(id=n, chat_id=n + 1) for n in range(2)]
     journal.take(*who)
-    claims = [{"run": "r", "claim": "r-1"}]
-    journal.run(journal.journal.expire_claims(claims, NOON))
+    expired = [(entry, journal_entry.expire_update(NOON)) for entry in journal.entries.find()]
+    assert journal.run(journal.journal.update_unchanged(expired)) == 2
     assert journal.entry("discount:1")["state"] == "unknown"
     assert journal.entry("discount:1")["claim"] == "r-1"
     journal.entries.update_one({"_id": "discount:2"}, {"$set": {"state": "retry"}})

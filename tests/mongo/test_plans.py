@@ -181,7 +181,7 @@ async def test_a_claim_and_its_read_back_read_the_batch_alone(
         book = ReconcileStore(campaign.settings, campaign)
         query = Query(campaign, now())
         found = await book.scan(query, 5000)
-        taken = await book.claim(found.first(BATCH), query, "claim-1", "run-2")
+        taken = (await book.claim(found.first(BATCH), query, "claim-1", "run-2")).recipients
         await book.close()
     assert len(taken) == BATCH
     _, update, read_back = asked

@@ -143,7 +143,8 @@ def test_a_claim_says_in_the_document_what_is_about_to_happen(
     [delivery] = deliveries(users).values()
     process.kill()
     process.communicate()
-    assert set(delivery) == {"state", "hold_until", "claim", "run", "at", "attempts"}
+    kept = {"state", "hold_until", "claim", "journal", "run", "at", "attempts"}
+    assert set(delivery) == kept
     assert delivery["state"] == "sending"
     assert delivery["claim"].startswith(delivery["run"])
     assert delivery["hold_until"] == delivery["at"] + LEASE
@@ -347,8 +348,8 @@ async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None
     query = Query(store.campaign, datetime.now(now().tzinfo))
     found = await store.scan(query, 100)
     batch = found.first(10)
-    taken = [await store.claim(batch, query, "run-9-1", "run-9") for _ in range(2)]
-    other = await store.claim(batch, query, "run-9-2", "run-9")
+    taken = [(await store.claim(batch, query, "run-9-1", "run-9")).recipients for _ in range(2)]
+    other = (await store.claim(batch, query, "run-9-2", "run-9")).recipients
     await store.close()
     assert [[r.id for r in one] for one in taken] == [[u["_id"] for u in who[:3]]] * 2
     assert other == []

@@ -123,7 +123,7 @@ class Walk(RuleBasedStateMachine):
         book = self.world.books[key]
         query = Query(book.campaign, now, (), now if again else None)
         batch = [Candidate(n, False) for n in sorted(wanted)]
-        taken = self.world.run(book.claim(batch, query, claim_id, runner.name))
+        taken = self.world.run(book.claim(batch, query, claim_id, runner.name)).recipients
         expected = [n for n in sorted(wanted) if self._free(key, n, now, again)]
         assert [r.id for r in taken] == expected
         for who in taken:

@@ -32,7 +32,7 @@ async def test_who_came_to_hold_no_date_since_the_scan_is_left_as_is(
     batch = [Candidate(user["_id"], False) for user in (*held, *free)]
     before = list(users.find({"_id": {"$in": [user["_id"] for user in held]}}))
     wanted = {user["_id"] for user in users.find(claimable(query))}
-    taken = await store.claim(batch, query, "claim-1", "run")
+    taken = (await store.claim(batch, query, "claim-1", "run")).recipients
     await store.close()
     assert {who.id for who in taken} == {user["_id"] for user in free} == wanted
     assert list(users.find({"_id": {"$in": [user["_id"] for user in held]}})) == before

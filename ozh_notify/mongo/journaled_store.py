@@ -1,0 +1,124 @@
+"""MongoDB: the users of a pass, with the journal beside each claim and each outcome.
+
+The user's document decides who is eligible; the journal decides whether the message may go out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ozh_notify.campaigns import Campaign
+from ozh_notify.config.settings import Settings
+from ozh_notify.errors import OzhError
+from ozh_notify.mongo import journaled_sweep
+from ozh_notify.mongo.client import primary_collection
+from ozh_notify.mongo.journal import Held, MongoJournal
+from ozh_notify.mongo.no_journal import NoJournal
+from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
+from ozh_notify.users import delivery_state, journal_entry
+from ozh_notify.users.audience import Query
+from ozh_notify.users.candidates import Candidate
+from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord, State
+from ozh_notify.users.recipient import Claimed, Recipient
+
+log = logging.getLogger(__name__)
+
+
+class JournaledPassStore(MongoPassStore):
+    """A :class:`MongoPassStore` that writes the journal before the user's document."""
+
+    def __init__(self, settings: Settings, campaign: Campaign) -> None:
+        super().__init__(settings, campaign)
+        self.journal: MongoJournal | NoJournal = NoJournal()
+        if settings.journal_collection:
+            collection = primary_collection(self._client, settings, settings.journal_collection)
+            self.journal = MongoJournal(collection, campaign, self.retry)
+        self._waiting: dict[str, list[Recipient]] = {}
+        """Duplicates by the entry that another document of this pass holds."""
+
+    async def sweep(self, now: datetime) -> int:
+        """Settle lapsed claims by what the journal knows; returns how many are unknown now."""
+        return await journaled_sweep.sweep(self, self.journal, now)
+
+    async def claim(
+        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
+    ) -> Claimed:
+        """Claim users, then take their entries; only who has both may be sent to."""
+        claimed = (await super().claim(batch, query, claim_id, run)).recipients
+        # A chat id that became unusable since the scan has no entry; nothing is sent to it.
+        unusable = [who for who in claimed if not who.chat_id]
+        usable = [who for who in claimed if who.chat_id]
+        try:
+            taken = await self.journal.take(usable, run, query.again_before)
+        except OzhError:
+            await self._release_both([c.id for c in batch], claim_id, query)
+            raise
+        await self._repair(taken.held, run)
+        order = {repr(who.id): n for n, who in enumerate(claimed)}
+        recipients = sorted([*taken.recipients, *unusable], key=lambda who: order[repr(who.id)])
+        return Claimed(recipients, len(taken.held))
+
+    async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
+        """Write outcomes to the journal, then to the users' documents."""
+        missing, error = await self._confirm_in_journal(records)
+        try:
+            lost = (await super().confirm(records)).unrecorded
+        except OzhError as second:
+            lost, error = records, error or second
+        nowhere = {id(record) for record in missing}
+        if not error:
+            await self._repair_waiting(records)
+        return Confirmation(
+            unrecorded=[r for r in lost if id(r) in nowhere],
+            overwritten=[r for r in lost if id(r) not in nowhere],
+            error=error,
+        )
+
+    async def _confirm_in_journal(
+        self, records: Sequence[OutcomeRecord]
+    ) -> tuple[list[OutcomeRecord], OzhError | None]:
+        """The outcomes that the journal does not have, and why."""
+        usable = [record for record in records if record.recipient.chat_id]
+        unusable = [record for record in records if not record.recipient.chat_id]
+        try:
+            return [*unusable, *await self.journal.confirm(usable)], None
+        except OzhError as error:
+            return list(records), error
+
+    async def _release_both(self, ids: Sequence[Any], claim_id: str, query: Query) -> None:
+        """Give back a batch whose entries may or may not be taken; nobody is sent to."""
+        await self.journal.release(claim_id, query.now)
+        await self.release(ids, claim_id, query.now)
+
+    async def _repair(self, held: Sequence[Held], run: str) -> None:
+        """Copy what the journal says to documents that another delivery has dealt with."""
+        updates = []
+        for one in held:
+            same_pass = one.entry.get("run") == run and one.entry.get("state") == State.SENDING
+            if same_pass:  # its outcome is not known yet
+                self._waiting.setdefault(str(one.entry["_id"]), []).append(one.recipient)
+            else:
+                updates.append(self._copied(one.recipient, one.entry))
+        try:
+            await self.update_claimed(updates)
+        except OzhError as error:  # they stay in `sending`, which the next sweep mends
+            log.warning("could not repair %d users from the journal: %s", len(updates), error)
+
+    async def _repair_waiting(self, records: Sequence[OutcomeRecord]) -> None:
+        if not self._waiting:
+            return
+        done = {
+            journal_entry.id_of(self.campaign, r.recipient) for r in records
+        } & self._waiting.keys()
+        entries = await self.journal.read(sorted(done))
+        held = [Held(who, entries[i]) for i in entries for who in self._waiting.pop(i)]
+        await self._repair(held, "")
+
+    def _copied(
+        self, who: Recipient, entry: dict[str, Any]
+    ) -> tuple[ClaimedDocument, delivery_state.Pipeline]:
+        document = ClaimedDocument(who.id, who.chat_id, {"claim": who.claim})
+        return document, delivery_state.copy_update(self.campaign, entry)
