@@ -123,6 +123,13 @@ class MongoJournal:
             lambda: self.collection.find(where).to_list(None), "read claims in the journal"
         )
 
+    async def entry_of_run(self, chat_id: int, run: str) -> Document | None:
+        """The entry that a run wrote of a chat; by the ``_id``, in whatever period."""
+        where = {**journal_entry.ids_of_chat(self.campaign, chat_id), "run": run}
+        return await self._retry(
+            lambda: self.collection.find_one(where, sort=[("_id", -1)]), "read the journal"
+        )
+
     async def lapsed(self, claimed_before: datetime) -> list[Document]:
         """Entries left in `sending`, wherever their users' documents are now."""
         where = {

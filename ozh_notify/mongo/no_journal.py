@@ -35,6 +35,9 @@ class NoJournal:
         """No claim has an entry."""
         return []
 
+    async def entry_of_run(self, chat_id: int, run: str) -> Document | None:
+        """No entry is there."""
+
     async def lapsed(self, claimed_before: datetime) -> list[Document]:
         """No entry is left."""
         return []

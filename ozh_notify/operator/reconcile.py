@@ -10,7 +10,7 @@ from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.journaled_store import JournaledPassStore
-from ozh_notify.users import delivery_state
+from ozh_notify.users import delivery_state, journal_entry
 from ozh_notify.users.delivery_state import Pipeline, State
 from ozh_notify.users.recipient import at_path, parse_chat_id
 
@@ -41,6 +41,12 @@ class Decision(Enum):
             else delivery_state.mark_sent_update
         )
         return transition(campaign, delivery, now)
+
+    def entry_update(self, entry: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """What it writes to the journal's entry."""
+        if self is Decision.RESEND:
+            return journal_entry.requeue_update(entry, now)
+        return journal_entry.mark_sent_update(now)
 
     @property
     def target(self) -> State:
@@ -134,6 +140,23 @@ class ReconcileStore(JournaledPassStore):
         return sum([await self._settle(entry, action, now) for entry in entries])
 
     async def _settle(self, entry: StoredDelivery, action: Decision, now: datetime) -> bool:
+        """Settle the journal's entry, then the user's document.
+
+        Where the journal knows better, as after a late confirm that did not reach the document,
+        the document is repaired instead.
+        """
+        known = await self._settle_in_journal(entry, action, now)
+        if known:
+            await self._write(entry, delivery_state.copy_update(self.campaign, known), {})
+            return False
+        state_path = self.campaign.state_path
+        written = {f"{state_path}.state": action.target.value, f"{state_path}.at": now}
+        return await self._write(entry, action.update(self.campaign, entry.delivery, now), written)
+
+    async def _write(
+        self, entry: StoredDelivery, update: Pipeline, written: Mapping[str, Any]
+    ) -> bool:
+        """Update the document if its delivery is as it was read; whether it is ``written`` now."""
         state_path = self.campaign.state_path
         same: dict[str, Any] = {"_id": entry.id}
         for key in IDENTITY:
@@ -141,17 +164,32 @@ class ReconcileStore(JournaledPassStore):
             same[f"{state_path}.{key}"] = (
                 {"$eq": entry.delivery[key]} if known else {"$exists": False}
             )
-        update = action.update(self.campaign, entry.delivery, now)
-        written = {f"{state_path}.state": action.target.value, f"{state_path}.at": now}
 
         async def write() -> bool:
             result = await self.users.update_one(same, update)
             # None matched: it changed meanwhile, or the last try of this very write was applied.
             return bool(result.matched_count) or bool(
-                await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
+                written and await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
             )
 
         return await self.retry(write, "settle a delivery")
+
+    async def _settle_in_journal(
+        self, entry: StoredDelivery, action: Decision, now: datetime
+    ) -> Mapping[str, Any] | None:
+        """Settle the entry of this delivery; returns it where it is not as the document says."""
+        run = entry.delivery.get("run")
+        if entry.chat_id is None or not isinstance(run, str):
+            return None
+        for _ in range(2):  # the second look tells whether the write was applied
+            written = await self.journal.entry_of_run(entry.chat_id, run)
+            if written is None or (written["state"], written["at"]) == (action.target.value, now):
+                return None
+            if written["state"] != entry.delivery.get("state"):
+                break
+            update = action.entry_update(written, now)
+            await self.journal.update_unchanged([(written, update)])
+        return written
 
     def _narrowed(self, which: DeliveryFilter, state: str) -> dict[str, Any]:
         state_path = self.campaign.state_path

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ozh_notify.errors import OzhError
 from ozh_notify.passes.context import PassContext
-from ozh_notify.passes.queues import DeliveryQueues
+from ozh_notify.passes.queues import DeliveryQueues, OutcomeCounts
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
 
 log = logging.getLogger(__name__)
@@ -64,3 +64,19 @@ def log_unrecorded(record: OutcomeRecord) -> None:
         record.outcome.state.value,
         f" message {record.outcome.message_id}" if record.outcome.message_id else "",
     )
+
+
+def log_journal_counts(counts: OutcomeCounts) -> None:
+    """Log what the journal knew better than the users' documents."""
+    if counts.duplicates:
+        log.info(
+            "%d claimed users were not messaged: the journal says that their chats have been "
+            "dealt with; their documents are repaired",
+            counts.duplicates,
+        )
+    if counts.overwritten:
+        log.warning(
+            "%d user documents were replaced while their messages went out: the journal has the "
+            "outcomes, and the next pass repairs the documents",
+            counts.overwritten,
+        )

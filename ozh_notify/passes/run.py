@@ -22,6 +22,7 @@ from ozh_notify.passes.delivery import DeliveryLoop
 from ozh_notify.passes.ending import Facts, final_error
 from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.queues import OutcomeCounts
+from ozh_notify.passes.recorder import log_journal_counts
 from ozh_notify.passes.result import PassOptions, Result
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
@@ -129,21 +130,7 @@ class Pass:
         )
         self.delivery = DeliveryLoop(context)
         await self.delivery.run(self.found)
-        self._tell_of_the_journal(self.delivery.tally)
-
-    def _tell_of_the_journal(self, tally: OutcomeCounts) -> None:
-        if tally.duplicates:
-            log.info(
-                "%d users were not messaged: the journal says that their chats have been dealt "
-                "with; their documents are repaired",
-                tally.duplicates,
-            )
-        if tally.overwritten:
-            log.warning(
-                "%d user documents were replaced while their message went out: the journal has "
-                "the outcome, and the next pass repairs them",
-                tally.overwritten,
-            )
+        log_journal_counts(self.delivery.counts)
 
     async def _describe(self, store: PassStore, composer: Composer) -> None:
         self._facts.held = await dry_run.hold_counts(store, self._query())

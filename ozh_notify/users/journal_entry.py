@@ -38,6 +38,12 @@ def entry_id(campaign: Campaign, chat_id: int, claimed_at: datetime) -> str:
     return f"{plain}:{claimed_at.astimezone(campaign.settings.zone).date().isoformat()}"
 
 
+def ids_of_chat(campaign: Campaign, chat_id: int) -> Document:
+    """The filter of all entries of one chat; their ids begin alike, and `;` follows `:`."""
+    plain = f"{campaign.name}:{chat_id}"
+    return {"_id": plain if campaign.once == "ever" else {"$gt": f"{plain}:", "$lt": f"{plain};"}}
+
+
 def id_of(campaign: Campaign, who: Recipient) -> str:
     """The entry of a claimed user."""
     return entry_id(campaign, who.chat_id, who.claimed_at)

@@ -37,6 +37,8 @@ class ModelDelivery:
     at: datetime | None = None
     message_id: int | None = None
     claimed_at: datetime = START
+    entry_claim: str | None = None
+    """The claim that the journal's entry keeps for good."""
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -69,6 +71,7 @@ class World:
     def __init__(self, users: Users, environment: dict[str, str]) -> None:
         variables = {**environment, "OZH_TIMEZONE": "Europe/Moscow", "OZH_DAILY_BONUS_DAYS": "3650"}
         self.users, self.loop = users, asyncio.new_event_loop()
+        self.journal = users.database.ozh_notify_journal
         loaded, _ = load(None, variables)
         campaigns: list[Campaign] = [c(loaded) for c in registry().values()]
         self.books = {c.key: ReconcileStore(loaded, c) for c in campaigns}

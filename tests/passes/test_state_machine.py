@@ -66,6 +66,8 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.world, self.now = world, START
         self.deliveries = {(key, n): ModelDelivery() for key in KEYS for n in PEOPLE}
+        self.entries: dict[tuple[str, int, object], ModelDelivery] = {}
+        """The journal: the last delivery of each period, also where the document has a later."""
         self.offered = dict.fromkeys(PEOPLE, False)
         self.got: Counter[tuple[str, int, object]] = Counter()
         self.asked: Counter[tuple[str, int]] = Counter()
@@ -82,6 +84,7 @@ class Walk(RuleBasedStateMachine):
         """Fresh users; the second pass's clock may be minutes off."""
         self.passes[1].ahead = timedelta(minutes=ahead)
         self.world.users.delete_many({})
+        self.world.journal.delete_many({})
         first = START - timedelta(days=2)
         plain = {"generations_count": 1, "balance": 0, "first_generation_at": first}
         self.world.users.insert_many(
@@ -119,19 +122,20 @@ class Walk(RuleBasedStateMachine):
         self, runner: Runner, now: datetime, key: str, wanted: set[int], *, again: bool
     ) -> None:
         runner.claims += 1
-        claim_id = f"{runner.name}-{runner.claims}"
+        run = f"{runner.name}.{runner.claims}"  # a pass claims nobody twice
         book = self.world.books[key]
         query = Query(book.campaign, now, (), now if again else None)
         batch = [Candidate(n, False) for n in sorted(wanted)]
-        taken = self.world.run(book.claim(batch, query, claim_id, runner.name)).recipients
+        taken = self.world.run(book.claim(batch, query, f"{run}-1", run)).recipients
         expected = [n for n in sorted(wanted) if self._free(key, n, now, again)]
         assert [r.id for r in taken] == expected
         for who in taken:
             delivery = self.deliveries[key, who.id]
             self.asked[key, who.id] += again and delivery.state == "sent"
-            self.deliveries[key, who.id] = ModelDelivery(
-                "sending", now + LEASE, claim_id, runner.name, now, claimed_at=now
-            )
+            delivery = ModelDelivery("sending", now + LEASE, f"{run}-1", run, now, claimed_at=now)
+            delivery.entry_claim = delivery.claim
+            self.deliveries[key, who.id] = delivery
+            self.entries[key, who.id, period_of(key, now)] = delivery
             runner.hand.append(Held(key, who))
 
     def send(self, p: int, key: str) -> None:
@@ -163,7 +167,9 @@ class Walk(RuleBasedStateMachine):
         key = self._done(p)[0].key
         done = [held for held in self._done(p) if held.key == key]
         records = [
-            OutcomeRecord(h.recipient, h.outcome, runner.name, now) for h in done if h.outcome
+            OutcomeRecord(h.recipient, h.outcome, h.recipient.claim.partition("-")[0], now)
+            for h in done
+            if h.outcome
         ]
         runner.hand = [h for h in runner.hand if h not in done]
         lost = self.world.run(self.world.books[key].confirm(records)).unrecorded
@@ -261,6 +267,19 @@ class Walk(RuleBasedStateMachine):
                 if delivery.state in SURELY_NOT and not self.asked[key, n]:
                     assert not self.got[key, n, period_of(key, delivery.claimed_at)]
 
+    @invariant()
+    def journal_agrees(self) -> None:
+        """It says of each period what came of the last delivery in it."""
+        stored = {entry["_id"]: entry for entry in self.world.journal.find()}
+        assert len(stored) == len(self.entries)
+        for (key, n, day), delivery in self.entries.items():
+            name = f"{key.replace('_', '-')}:{n + 1}"
+            entry = stored[f"{name}:{day}" if day else name]
+            assert (entry["state"], entry["run"]) == (delivery.state, delivery.run)
+            assert (entry["user"], entry["claim"]) == (n, delivery.entry_claim)
+            assert entry["claimed_at"] == delivery.claimed_at
+            assert entry.get("message_id") == delivery.message_id
+
     def teardown(self) -> None:
         """Every walk ends with what a random one seldom comes to."""
         self.passes += [Runner("over midnight"), Runner("last")]
@@ -327,11 +346,18 @@ class Walk(RuleBasedStateMachine):
         return delivery.hold is None or delivery.hold <= now or meant
 
     def _confirmed(self, key: str, record: OutcomeRecord) -> bool:
-        delivery, outcome = self.deliveries[key, record.recipient.id], record.outcome
-        state = outcome.state.value
-        if delivery.claim != record.recipient.claim:
+        """Whether it is written: to both, or to the journal where the document has moved on."""
+        who, outcome = record.recipient, record.outcome
+        state, delivery = outcome.state.value, self.deliveries[key, who.id]
+        if delivery.claim != who.claim:
+            entry = self.entries[key, who.id, period_of(key, who.claimed_at)]
+            if entry.entry_claim == who.claim and entry.state in ("sending", "unknown"):
+                entry.state, entry.at, entry.message_id = state, record.at, outcome.message_id
+            has = (entry.entry_claim, entry.state, entry.message_id)
             written = (record.run, state, outcome.message_id)
-            return (delivery.run, delivery.state, delivery.message_id) == written
+            return (delivery.run, delivery.state, delivery.message_id) == written or has == (
+                who.claim, state, outcome.message_id,
+            )  # fmt: skip
         delivery.state, delivery.run, delivery.at = state, record.run, record.at
         delivery.message_id = outcome.message_id
         delivery.claim = delivery.claim if state == "unknown" else None
