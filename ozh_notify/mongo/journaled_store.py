@@ -64,18 +64,16 @@ class JournaledPassStore(MongoPassStore):
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Write outcomes to the journal, then to the users' documents."""
         missing, error = await self._confirm_in_journal(records)
+        nowhere = {id(record) for record in missing}
         try:
             lost = (await super().confirm(records)).unrecorded
-        except OzhError as second:
-            lost, error = records, error or second
-        nowhere = {id(record) for record in missing}
+            overwritten = [record for record in lost if id(record) not in nowhere]
+        except OzhError as second:  # what the journal has, the next sweep copies
+            lost, overwritten, error = records, [], error or second
         if not error:
             await self._repair_waiting(records)
-        return Confirmation(
-            unrecorded=[r for r in lost if id(r) in nowhere],
-            overwritten=[r for r in lost if id(r) not in nowhere],
-            error=error,
-        )
+        unrecorded = [record for record in lost if id(record) in nowhere]
+        return Confirmation(unrecorded, overwritten, error)
 
     async def _confirm_in_journal(
         self, records: Sequence[OutcomeRecord]

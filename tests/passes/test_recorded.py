@@ -42,10 +42,14 @@ def told(result: Finished) -> dict[int, tuple[str, str]]:
 def check_told(users: Users, bot_api: BotApiServer, result: Finished, key: str = "discount") -> int:
     """Every message stands in the database or on stderr, with its id; how many on stderr."""
     lines, stored = told(result), deliveries(users, key)
+    entries = users.database.ozh_notify_journal.find({"state": "sent"})
+    journalled = {entry["chat_id"]: entry["message_id"] for entry in entries}
     for message in bot_api.control.messages():
         delivery = stored[message.chat_id]
         if delivery["state"] == "sent":
             assert delivery["message_id"] == message.message_id
+        elif message.chat_id in journalled:
+            assert journalled[message.chat_id] == message.message_id
         else:
             assert delivery["state"] == "sending"
             assert lines[message.chat_id] == ("sent", str(message.message_id)), result.err
@@ -61,6 +65,7 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
     to is told as `retry`, and given back by the same log.
     """
     users.insert_many(people(40))
+    bot_api.control.rules([{"do": "slow", "seconds": 0.5, "skip": 2}])
     process = ozh.start("discount", "--json", "--rate", "20", LOGGING_ENABLED="False")
     wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
     with failing(mongo_client, "alwaysOn", failCommands=["update"], errorCode=13):
@@ -75,6 +80,7 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
     lost = [chat for chat, (state, _) in told(result).items() if state == "sent"]
     past = {"$set": {"ozh_notify.discount.hold_until": ago(minutes=1)}}
     users.update_many({"ozh_notify.discount.state": "sending"}, past)  # their lease is over
+    bot_api.control.rules([])
     log = tmp_path / "stderr.log"
     log.write_text(result.err)
     line = ("reconcile", "discount", "--user", f"@{log}", "--yes", "--json")
