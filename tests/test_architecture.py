@@ -42,6 +42,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 PURE = (
     "users/audience.py",
     "users/delivery_state.py",
+    "users/journal_copy.py",
+    "users/journal_entry.py",
     "users/field_mapping.py",
     "users/recipient.py",
     "passes/breaker.py",

@@ -22,6 +22,7 @@ from ozh_notify.users import delivery_state, journal_entry
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord, State
+from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import Claimed, Recipient
 
 log = logging.getLogger(__name__)
@@ -119,4 +120,4 @@ class JournaledPassStore(MongoPassStore):
         self, who: Recipient, entry: dict[str, Any]
     ) -> tuple[ClaimedDocument, delivery_state.Pipeline]:
         document = ClaimedDocument(who.id, who.chat_id, {"claim": who.claim})
-        return document, delivery_state.copy_update(self.campaign, entry)
+        return document, copy_update(self.campaign, entry)

@@ -15,6 +15,7 @@ from ozh_notify.mongo.no_journal import NoJournal
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
 from ozh_notify.users import delivery_state, journal_entry
 from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.journal_copy import copy_update
 
 Journal = MongoJournal | NoJournal
 OUTCOMES = frozenset(
@@ -37,7 +38,7 @@ async def sweep(store: MongoPassStore, journal: Journal, now: datetime) -> int:
             unknown.append((user, delivery_state.expire_update(store.campaign, user.delivery, now)))
         elif entry["state"] != State.SENDING.value:
             is_unknown = entry["state"] == State.UNKNOWN.value
-            update = delivery_state.copy_update(store.campaign, entry)
+            update = copy_update(store.campaign, entry)
             (unknown if is_unknown else settled).append((user, update))
     await store.update_claimed(settled)
     return await store.update_claimed(unknown) + await _settle_entries(store, journal, now)

@@ -12,6 +12,7 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.users import delivery_state, journal_entry
 from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import at_path, parse_chat_id
 
 IDENTITY = ("state", "claim", "run", "at")
@@ -147,7 +148,7 @@ class ReconcileStore(JournaledPassStore):
         """
         known = await self._settle_in_journal(entry, action, now)
         if known:
-            await self._write(entry, delivery_state.copy_update(self.campaign, known), {})
+            await self._write(entry, copy_update(self.campaign, known), {})
             return False
         state_path = self.campaign.state_path
         written = {f"{state_path}.state": action.target.value, f"{state_path}.at": now}

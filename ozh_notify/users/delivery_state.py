@@ -110,7 +110,7 @@ def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> 
     }
     if campaign.settings.journal_collection:
         state["journal"] = True
-    [stage] = _state_update(campaign, state)
+    [stage] = state_update(campaign, state)
     root, holder = campaign.settings.state_field, f"${campaign.settings.state_field}"
     can_hold = {"$in": [{"$type": f"{before}.hold_until"}, ["date", "null", "missing"]]}
     return [{"$set": {root: {"$cond": [can_hold, stage["$set"][root], holder]}}}]
@@ -133,7 +133,7 @@ def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
         # A half of a surrogate pair, as JSON may hold one, would be no UTF-8.
         text = outcome.error[:MAX_ERROR_TEXT].encode(errors="replace").decode()
         state["error"] = {"$literal": text}
-    return _state_update(campaign, state, remember=outcome.state is State.SENT)
+    return state_update(campaign, state, remember=outcome.state is State.SENT)
 
 
 def release_update(campaign: Campaign, now: datetime) -> Pipeline:
@@ -146,7 +146,7 @@ def release_update(campaign: Campaign, now: datetime) -> Pipeline:
         "attempts": {"$subtract": [f"{before}.attempts", 1]},
         "error": "given back unsent",
     }
-    return _state_update(campaign, state)
+    return state_update(campaign, state)
 
 
 def expire_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:
@@ -160,28 +160,7 @@ def expire_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime
     state["hold_until"] = {"$literal": campaign.period_end(at)}
     state["at"] = {"$literal": now}
     state["error"] = {"$literal": "the pass that claimed this user did not record an outcome"}
-    return _state_update(campaign, state)
-
-
-def copy_update(campaign: Campaign, entry: Mapping[str, Any]) -> Pipeline:
-    """(n) what the journal's entry says of the chat, copied to the user's document.
-
-    A copy of a `sending` entry has its claim, so that the next sweep copies what came of it.
-    """
-    state, claimed_at, at = State(entry["state"]), entry["claimed_at"], entry["at"]
-    kept: dict[str, Any] = {
-        key: {"$literal": entry[key]}
-        for key in ("run", "attempts", "message_id", "error")
-        if key in entry
-    }
-    kept.update(state=state.value, at=at)
-    if state is State.SENDING:
-        kept.update(hold_until=claimed_at + campaign.settings.lease, journal=True)
-    elif until := hold_until(campaign, state, claimed_at, at):
-        kept["hold_until"] = until
-    if state in (State.SENDING, State.UNKNOWN):
-        kept["claim"] = {"$literal": entry["claim"]}
-    return _state_update(campaign, kept, remember=state is State.SENT)
+    return state_update(campaign, state)
 
 
 def requeue_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:
@@ -189,7 +168,7 @@ def requeue_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetim
 
     The claim goes, so that a late confirm of the pass that held it finds nothing to overwrite.
     """
-    return _state_update(
+    return state_update(
         campaign, _kept_fields(delivery, State.RETRY, now, "run", "attempts", "error")
     )
 
@@ -204,7 +183,7 @@ def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datet
     else:
         until = campaign.period_end(at if isinstance(at, datetime) else now)
     state["hold_until"] = {"$literal": until}
-    return _state_update(campaign, state, remember=True)
+    return state_update(campaign, state, remember=True)
 
 
 def _kept_fields(
@@ -243,9 +222,10 @@ def _inside(prefix: str, rest: list[str], value: Any) -> Any:
     return {"$cond": [can_hold, {"$mergeObjects": [holder, inner]}, holder]}
 
 
-def _state_update(
+def state_update(
     campaign: Campaign, state: Mapping[str, Any], *, remember: bool = False
 ) -> Pipeline:
+    """The update that replaces a delivery; ``remember``: and sets what the campaign sets."""
     root = campaign.settings.state_field
     fields = {root: {"$mergeObjects": [f"${root}", {campaign.key: state}]}}
     stages: Pipeline = [{"$set": fields}]
