@@ -1,1 +1,1 @@
-"""Templates, Telegram's HTML and the bot; no MongoDB."""
+"""Makes messages from templates and sends them by the bot; knows nothing of MongoDB."""

@@ -1,4 +1,4 @@
-"""Telegram's HTML: what it shows, how long it is, and why Telegram would refuse it.
+"""Reads Telegram's HTML: its plain text, its length, and why Telegram would refuse it.
 
 Behaves as ``parse_html`` of TDLib (tdlib/td, ``td/telegram/MessageEntity.cpp``), which is
 what the Bot API server runs on a text with ``parse_mode=HTML``. No I/O.
@@ -52,7 +52,7 @@ class HtmlError(ValueError):
 
 @dataclass(frozen=True)
 class Parsed:
-    """What the user sees of an HTML text.
+    """An HTML text as the user sees it.
 
     ``text`` is the plain text, as written (Telegram trims blanks at its ends later);
     ``length`` its UTF-16 code units, the unit of message entities. Telegram's limits count
@@ -185,7 +185,7 @@ class _Reader:
             self._close(tag, text)
 
     def _close(self, tag: _Tag, text: str) -> None:
-        """What Telegram looks at only when there is text inside the tag."""
+        """Checks that Telegram makes only when there is text inside the tag."""
         if tag.name == "a":
             self.links.append(tag.argument or text)
         elif tag.name == "tg-emoji" and not is_emoji_id(tag.argument):
@@ -198,7 +198,7 @@ class _Reader:
 
     def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self.html, self.pos)
-        assert match  # noqa: S101  # every pattern also matches nothing at all
+        assert match  # noqa: S101  # every pattern also matches the empty text
         self.pos = match.end()
         return match[0]
 

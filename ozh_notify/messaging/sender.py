@@ -20,7 +20,7 @@ from ozh_notify.messaging.transport import AiohttpRequest, message_id
 from ozh_notify.users.delivery_state import Outcome, State
 
 MAX_IN_FLIGHT = 256
-"""Requests at a time, where rate x latency asks for that many."""
+"""The most requests in flight; so many are used only where rate x latency needs them."""
 
 
 class TelegramSender:
@@ -46,7 +46,7 @@ class TelegramSender:
         self._markups: dict[Button, InlineKeyboardMarkup] = {}
 
     async def open(self) -> str:
-        """Check the token by ``getMe``; returns the bot's user name.
+        """Check the token by ``getMe``; returns the user name of the bot.
 
         Raises:
             ConfigError, Incomplete, Unavailable: the token is refused, Telegram asks to wait,
@@ -82,7 +82,7 @@ class TelegramSender:
         await self._request.shutdown()
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
-        """Send once; every expected ending is an outcome, never an exception."""
+        """Send one message once; every expected ending is an outcome, not an exception."""
         message_id.set(None)
         try:
             await self._bot.send_message(
@@ -94,10 +94,10 @@ class TelegramSender:
             )
         except TelegramError as error:
             outcome = classify(error)
-            return replace(outcome, error=self._redact(outcome.error))  # it will be stored
+            return replace(outcome, error=self._redact(outcome.error))  # the text will be stored
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            return unknown(f"a reply without sense ({type(error).__name__})")
-        # A 2xx whose JSON holds no message was most likely delivered.
+            return unknown(f"a senseless reply ({type(error).__name__})")
+        # A 2xx whose JSON holds no message: it was most likely delivered.
         number = message_id.get()
         return Outcome(State.SENT, number) if number else unknown("a reply without a message")
 

@@ -26,7 +26,7 @@ NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Closed
 """aiohttp's errors that come before a request leaves."""
 
 message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
-"""Telegram's id of the message this task has just sent; None where its reply held none."""
+"""Telegram's id of the message that this task has just sent; None if the reply had no id."""
 
 
 class AiohttpRequest(BaseRequest):
@@ -46,7 +46,7 @@ class AiohttpRequest(BaseRequest):
         return SEND_LIMIT.total_seconds()
 
     async def initialize(self) -> None:
-        """Open the session; once, though the library asks for it twice."""
+        """Open the session once; the library asks for it twice."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(
                 total=SEND_LIMIT.total_seconds(), connect=CONNECT_LIMIT, sock_connect=CONNECT_LIMIT
@@ -73,7 +73,7 @@ class AiohttpRequest(BaseRequest):
             RequestNotSent, NoResponse, RequestRefused, TooManyRequests: see `replies`.
         """
         assert self._session is not None, "initialize() comes first"  # noqa: S101
-        # As a payload, so that aiohttp need not find out how to send it, nor its type.
+        # As a payload, so that aiohttp does not have to guess its type and how to send it.
         text = json.dumps(request_data.parameters if request_data else {})
         body = aiohttp.BytesPayload(text.encode(), content_type="application/json")
         proxy = self._proxy.address if self._proxy and not self._proxy.is_socks else None
@@ -97,10 +97,10 @@ class AiohttpRequest(BaseRequest):
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> Any:
-        """A reply; of a message no more than its id, which is all this program keeps.
+        """A reply; of a message only its id, because the program keeps nothing else.
 
-        The library's own would log a reply without sense, and build a ``Message`` of 170
-        attributes: a fifth of the time of a pass.
+        The library's own method would log a senseless reply, and build a ``Message`` of 170
+        attributes, which takes a fifth of the time of a pass.
         """
         try:
             reply = json.loads(payload)
@@ -114,7 +114,7 @@ class AiohttpRequest(BaseRequest):
 
 
 def _error_kind(error: BaseException) -> str:
-    """An error's kind; its text can hold the URL."""
+    """The kind of an error without its text, which may hold the URL and so the token."""
     cause = getattr(error, "os_error", None)
     kind = type(error).__name__
     return f"{kind}: {cause.strerror}" if cause is not None and cause.strerror else kind

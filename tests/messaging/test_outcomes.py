@@ -36,7 +36,7 @@ class Reply:
     state: str
     error: str = ""
     delivered: bool = False
-    """Whether the chat has the message, whatever was answered."""
+    """Whether the chat received the message, whatever the answer was."""
 
 
 REPLIES = (
@@ -51,7 +51,7 @@ REPLIES = (
     Reply({"do": "garbage"}, "unknown", "Invalid server response", delivered=True),
     Reply({"do": "garbage_undelivered"}, "unknown", "Invalid server response"),
     Reply(refusal("Bad Request: message is too long"), "rejected", "message is too long"),
-    Reply({"do": "no_result"}, "unknown", "without sense", delivered=True),
+    Reply({"do": "no_result"}, "unknown", "senseless reply", delivered=True),
     Reply({"do": "migrated"}, "unreachable", "upgraded to a supergroup"),
     Reply({"do": "bad_result"}, "unknown", "without a message", delivered=True),
     Reply(refusal("Bad Request: not enough rights to send text messages"), "unreachable", "rights"),
@@ -74,7 +74,7 @@ REPLIES = (
 
 @dataclass
 class Audience:
-    """Users whom a campaign wants, newest first, each with the reply to their message."""
+    """Users of a campaign, newest first, each with the reply to their message."""
 
     daily: bool
     people: list[dict[str, Any]] = field(default_factory=list)
@@ -144,7 +144,7 @@ def test_every_reply_of_the_bot_api_is_stored_as_what_it_says(
 
 
 def held_until(state: str, at: datetime, zone: ZoneInfo | None) -> datetime:
-    """Until when the contract holds a user; only of a daily campaign the zone matters."""
+    """Until when the contract holds a user; the zone matters for a daily campaign only."""
     if zone:
         tomorrow = at.astimezone(zone).date() + timedelta(days=1)
         return datetime.combine(tomorrow, datetime.min.time(), zone)

@@ -22,7 +22,7 @@ class Scripted(Clock):
 
 
 async def turns(pacer: Pacer, count: int, workers: int = 1) -> list[float]:
-    """When each of so many turns came, in seconds from the first."""
+    """The moments of ``count`` turns, in seconds after the first."""
     came: list[float] = []
 
     async def work() -> None:
@@ -49,7 +49,7 @@ async def test_the_pace_is_steady() -> None:
 
 
 async def test_a_high_rate_is_reached() -> None:
-    """A thousand a second is no dream: a wide margin for busy machines."""
+    """1000 messages a second are possible; busy machines get a wide margin."""
     came = await turns(Pacer(1000, 0, Clock()), 600)
     assert came[-1] > 0.6 * 0.9
     assert came[-1] < 6
@@ -90,7 +90,7 @@ def test_waits_that_overlap_count_once() -> None:
 
 
 def test_one_wait_beyond_the_budget_is_refused_at_once() -> None:
-    """Nobody waits for what will not help."""
+    """Waiting would not help."""
     pacer = Pacer(20, 120, Scripted())
     assert not pacer.flood(10_072)
     assert pacer.waited == 0

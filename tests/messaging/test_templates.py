@@ -272,7 +272,7 @@ def test_a_template_that_fails_for_one_user_only_is_that_users(
 def test_a_user_whose_template_fails_is_rejected_and_the_others_get_theirs(
     ozh: Ozh, users: Users, bot_api: BotApiServer, folder: Path
 ) -> None:
-    """One user's bad luck stops nobody else."""
+    """The fault of one user stops no other user."""
     text = "{% if first_name == 'Bob' %}{{ 1 / 0 }}{% endif %}Hi"
     (folder / "discount.html").write_text(text)
     users.insert_many([discount_user(first_name=n) for n in ("Ann", "Bob", "Cid")])
@@ -307,7 +307,7 @@ def test_a_user_whose_template_fails_is_rejected_and_the_others_get_theirs(
 def test_the_users_language_chooses_the_template(
     code: object, text: str, composer: Compose, folder: Path
 ) -> None:
-    """The exact one, else that of the language, else the one without a language."""
+    """First the exact language, then a shorter form of it, then the text without a language."""
     texts = {"": "Привет", ".pt": "Olá", ".pt-BR": "Oi", ".en": "Hi"}
     texts |= {".zh": "你好", ".zh-hant": "您好"}
     for suffix, content in texts.items():

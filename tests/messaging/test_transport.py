@@ -68,7 +68,7 @@ async def request_of(reader: asyncio.StreamReader) -> tuple[str, bytes]:
 
 
 def http(status: int, body: object) -> bytes:
-    """An HTTP response; JSON, but for bytes."""
+    """An HTTP response; anything but bytes becomes JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
     return head.encode() + content
@@ -659,6 +659,28 @@ async def test_every_ending_of_a_send_is_an_outcome(
     assert (outcome.state, outcome.cause) == (state, blame)
     assert outcome.error
     assert outcome.message_id is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((400, "Logged out"), ("logged out of the Bot API server at", "OZH_TELEGRAM_API_URL")),
+        ((420, "FROZEN_METHOD_INVALID"), ("Telegram refuses this bot", "FROZEN_METHOD_INVALID")),
+        ((401, "Unauthorized"), ("Telegram rejects this token",)),
+        ((404, "Not Found"), ("TELEGRAM_BOT_TOKEN or OZH_TELEGRAM_API_URL", "404")),
+    ],
+)
+def test_a_refusal_of_get_me_says_what_it_means(
+    answer: tuple[int, str], words: tuple[str, ...], ozh: Ozh, bot_api: BotApiServer
+) -> None:
+    """78 and what to look at; a 404 may be the address as well as the token."""
+    code, text = answer
+    rule = {"do": "error", "method": "getMe", "code": code, "description": text}
+    bot_api.control.rules([rule])
+    result = ozh("discount", "--json")
+    assert result.code == 78, result.err
+    for word in words:
+        assert word in result.json()["error"]
 
 
 async def test_a_delivered_message_is_known_by_its_id(

@@ -209,6 +209,7 @@ def test_it_shows_the_first_ten_newest_first(ozh: Ozh, users: Users) -> None:
         "chat_id": newest["telegram_id"],
         "first_name": "Ю26",
         "language": "ru",
+        "template": "built in",
     }
     assert "Ю26" in shown["text"]
     limited = dry_run(ozh, "discount", "--json", "--limit", "2", OZH_RATE_LIMIT="0.1").json()

@@ -263,7 +263,7 @@ def test_a_bad_button_is_refused_in_telegrams_words(
     ],
 )
 def test_urls_of_buttons_are_judged_as_telegram_does(url: str, problem: str | None) -> None:
-    """None for a good one, else TDLib's own reason."""
+    """None for a good one, or the reason that TDLib gives."""
     assert links.problem(url) == problem
 
 
@@ -411,7 +411,7 @@ async def test_a_client_that_gives_up_is_no_longer_in_flight(server: BotApiServe
         ({"probability": 0.0}, [200] * 6),
     ],
 )
-def test_a_rule_says_whom_and_how_often_it_hits(
+def test_a_rule_says_which_requests_it_hits_and_how_often(
     server: BotApiServer, rule: dict[str, Any], statuses: list[int]
 ) -> None:
     """One request each for the chats 1 to 6."""
@@ -452,7 +452,7 @@ def test_a_rule_that_makes_no_sense_is_refused(server: BotApiServer, rules: Any)
 
 
 def test_the_rate_limit_answers_429_and_ends_when_lifted(server: BotApiServer) -> None:
-    """At most so many within a second; the others are asked to wait for one."""
+    """At most the limit within a second; the other requests are asked to wait one second."""
     server.control.settings(rate_limit=3)
     replies = [send(server) for _ in range(5)]
     assert [status for status, _ in replies] == [200] * 3 + [429] * 2
@@ -487,7 +487,7 @@ def test_requests_are_counted_by_method_and_status(server: BotApiServer) -> None
 
 
 async def test_a_server_in_process_stops_at_once_with_requests_hanging() -> None:
-    """Nothing waits for those who wait."""
+    """Requests that wait do not keep it from stopping."""
     running = await start(Config(latency_ms=60_000))
     session = aiohttp.ClientSession()
     url = f"{running.url}/bot{running.state.config.tokens[0]}/getMe"
@@ -503,7 +503,7 @@ async def test_a_server_in_process_stops_at_once_with_requests_hanging() -> None
 
 @pytest.mark.parametrize("how", ["sigterm", "sigint", "stdin"])
 def test_the_process_ends_cleanly(how: str) -> None:
-    """On both signals, and when whoever started it is gone."""
+    """On both signals, and when the process that started it is gone."""
     with run(("1:a", "2:b"), username="other_bot") as server:
         assert ask(server, "getMe", "2:b")[1]["result"]["username"] == "other_bot"
         if how == "stdin":

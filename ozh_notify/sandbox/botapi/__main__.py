@@ -1,4 +1,4 @@
-"""``python -m ozh_notify.sandbox.botapi``: the server as a process of its own."""
+"""Runs the server as a process: ``python -m ozh_notify.sandbox.botapi``."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m ozh_notify.sandbox.botapi",
         description="A Bot API server on 127.0.0.1 for tests and the demo.",
     )
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--token", action="append", type=_token, help="repeatable")
     parser.add_argument("--username", default=Config.username)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--rate-limit", type=float, help="messages per second")
-    parser.add_argument("--seed", type=int, default=0, help="of the rules' probability")
-    parser.add_argument("--exit-with-stdin", action="store_true", help="ends when stdin does")
+    parser.add_argument("--seed", type=int, default=0, help="for the probability of the rules")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin ends")
     return parser.parse_args(argv)
 
 

@@ -79,7 +79,7 @@ def _draft(params: Params, raw: str, limit: int, what: str) -> Draft:
 
 
 def _plain(raw: str, parse_mode: str) -> str:
-    """The text without its markup. Markdown is taken as written: nothing here parses it."""
+    """The text without its markup; Markdown stays as it is written."""
     mode = parse_mode.lower()
     if len(raw.encode("utf-8", "replace")) > BYTES_LIMIT:
         raise bad_request("text is too long")
@@ -94,7 +94,7 @@ def _plain(raw: str, parse_mode: str) -> str:
 
 
 def _known_chat(params: Params) -> int:
-    """Every user exists whose id is a positive number of 52 bits or fewer."""
+    """The chat; every positive number of at most 52 bits is a user that exists."""
     if not params.get("chat_id"):
         raise bad_request("chat_id is empty")
     chat_id = chat_id_of(params)

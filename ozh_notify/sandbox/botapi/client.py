@@ -1,4 +1,4 @@
-"""How a test or the demo starts the server and talks to it; standard library only."""
+"""Starts the server and talks to it, for tests and the demo; standard library only."""
 
 from __future__ import annotations
 
@@ -39,21 +39,24 @@ class ReceivedMessage:
 
 
 class Control:
-    """The control endpoint of a server; a ValueError says what the server did not understand."""
+    """Calls the control endpoint of a server.
+
+    Each method raises a ValueError if the server did not understand it.
+    """
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
 
     def rules(self, rules: Sequence[dict[str, Any]]) -> None:
-        """Replaces all rules; see `ozh_notify.sandbox.botapi.rules` for their keys."""
+        """Replaces all rules; `ozh_notify.sandbox.botapi.rules` lists their keys."""
         self._ask("POST", "rules", list(rules))
 
     def settings(self, **settings: Any) -> None:
-        """``latency_ms``, ``rate_limit`` (None: no limit), ``seed``; what is not named stays."""
+        """Sets ``latency_ms``, ``rate_limit`` (None: no limit) or ``seed``; the others stay."""
         self._ask("POST", "settings", settings)
 
     def messages(self, after: int = 0) -> list[ReceivedMessage]:
-        """What was delivered since the sequence number ``after``, in order."""
+        """The messages delivered after the sequence number ``after``, in order."""
         return [ReceivedMessage(**item) for item in self._ask("GET", f"messages?after={after}")]
 
     def requests(self) -> dict[str, Any]:
@@ -99,7 +102,7 @@ def run(
     port: int = 0,
     timeout: float = 15,
 ) -> Iterator[BotApiServer]:
-    """A server process for as long as the block lasts; it also ends when this process dies.
+    """Runs a server process while the block lasts; it also ends when this process dies.
 
     Raises a RuntimeError with the server's own words when it is not up in ``timeout`` seconds.
     """

@@ -1,11 +1,11 @@
-"""What a server is started with."""
+"""The options that a server is started with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 DEMO_TOKEN = ":".join(("123456", "TEST-" + "a" * 30))
-"""Has the shape of a bot's token; opens nothing but a server started with it."""
+"""Looks like a bot's token, but only a server that was started with it accepts it."""
 
 
 @dataclass(frozen=True)

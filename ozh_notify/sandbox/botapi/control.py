@@ -1,4 +1,4 @@
-"""``/control/…``: how a test tells the server what to do, and asks what it did."""
+"""Answers ``/control/…``, by which a test instructs the server and asks what it did."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SETTINGS = {"latency_ms", "rate_limit", "seed"}
 
 
 async def answer(state: EmulatorState, request: web.BaseRequest) -> Reply:
-    """Answers one control request; 400 with the reason in ``error`` when it makes no sense."""
+    """Answers one control request; if it makes no sense, 400 with the reason in ``error``."""
     what = request.method, request.path.removeprefix("/control/").rstrip("/")
     try:
         if what == ("GET", "messages"):

@@ -1,4 +1,4 @@
-"""What a rule can do to a request."""
+"""The faults that a rule can put into the answer to a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ GARBAGE = Reply(200, b"<!doctype html><p>It works!</p>", "text/html")
 
 @dataclass(frozen=True)
 class Fault:
-    """``reply`` replaces the normal answer; ``waits`` holds the end back by ``seconds``."""
+    """One kind of fault.
+
+    ``reply`` replaces the normal answer; ``waits`` delays the end by ``seconds``.
+    """
 
     delivers: bool
     reply: Callable[[Params], Reply] | None = None

@@ -1,4 +1,4 @@
-"""Whether Telegram takes a URL as the target of a button.
+"""Checks whether Telegram takes a URL as the target of a button.
 
 After ``LinkManager::check_link`` and ``parse_url`` of tdlib/td.
 """

@@ -44,7 +44,7 @@ def parse(text: str) -> dict[str, Any] | None:
 
 
 def check_inline_buttons(markup: dict[str, Any] | None) -> None:
-    """What Telegram looks at once it knows the chat: texts, URLs and callback data."""
+    """The checks that Telegram makes after it has found the chat: texts, URLs, callback data."""
     for row in (markup or {}).get("inline_keyboard", ()):
         for button in row:
             _check_content(button)

@@ -1,4 +1,4 @@
-"""The Bot API's methods: parameters in, answer out."""
+"""The methods of the Bot API: each takes parameters and returns an answer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Bot:
 
 
 def call(state: EmulatorState, bot: Bot, name: str, params: Params) -> Reply:
-    """Runs a method of `NAMES`, as Telegram would on a good day."""
+    """Runs a method of `NAMES` as Telegram does when nothing fails."""
     if name == "getMe":
         return success(bot.user() | _ABILITIES)
     try:

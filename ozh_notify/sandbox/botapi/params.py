@@ -1,6 +1,6 @@
-"""Parameters of a request, wherever they came: query, form, JSON or multipart.
+"""Reads the parameters of a request from its query, form, JSON or multipart body.
 
-The Bot API server reads all of them as strings; a JSON value that is no string counts as its
+The Bot API server reads all of them as strings; a JSON value that is not a string counts as its
 JSON text (``HttpReader::parse_json_parameters`` in tdlib/td). The query wins over the body.
 """
 
@@ -41,7 +41,7 @@ def _from_json(body: bytes) -> dict[str, str]:
 
 
 async def _from_multipart(request: web.BaseRequest) -> dict[str, str]:
-    """A file stands as its name: only whether there is one is looked at."""
+    """A file is represented by its name; only its presence matters here."""
     try:
         form = await request.post()
     except ValueError:

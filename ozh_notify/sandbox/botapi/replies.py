@@ -1,4 +1,4 @@
-"""Answers of the Bot API as values; nothing here knows about HTTP connections."""
+"""Answers of the Bot API as values, without any HTTP connection."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def flood(retry_after: int) -> Reply:
 
 
 def html_page(status: int) -> Reply:
-    """What a proxy before Telegram says when it speaks for itself."""
+    """The error page of a proxy in front of Telegram."""
     page = f"<html>\r\n<head><title>{status}</title></head>\r\n<body>{status}</body>\r\n</html>\r\n"
     return Reply(status, page.encode(), "text/html")
 
 
 class RequestRefused(Exception):
-    """A check of Telegram's failed; carries its answer."""
+    """One of Telegram's checks failed; ``reply`` is the answer."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.body.decode())
@@ -57,7 +57,7 @@ class RequestRefused(Exception):
 
 
 def bad_request(message: str) -> RequestRefused:
-    """400 with the first letter made small, unless the second shows a constant (BUTTON_…).
+    """400 with a small first letter, unless the text is a constant such as BUTTON_….
 
     As the Bot API server words its errors: ``fail_query_with_error`` in
     tdlib/telegram-bot-api, ``telegram-bot-api/Client.cpp``.

@@ -1,4 +1,4 @@
-"""Which requests a test wants to go wrong, and how.
+"""Rules: which requests go wrong, and how.
 
 A rule is a JSON object; the first one that fires decides. Its keys:
 
@@ -8,7 +8,7 @@ A rule is a JSON object; the first one that fires decides. Its keys:
 ``skip``         lets this many matching requests pass first
 ``every``        then takes only each K-th
 ``times``        fires at most this often
-``probability``  fires by chance, repeatable with the server's ``seed``
+``probability``  fires at random, in the same way for the same ``seed`` of the server
 ``seconds``, ``retry_after``, ``code``, ``description``, ``migrate_to_chat_id``
                  what the fault asks for
 ``status``       an HTTP status other than the error's code, as some relays answer
@@ -34,7 +34,7 @@ _PARAMS = {
 
 @dataclass
 class Rule:
-    """One rule and how often it was met and fired."""
+    """One rule, with how many requests matched it and how many it took."""
 
     kind: Fault
     chats: frozenset[int] | None
@@ -55,7 +55,7 @@ class Rule:
         return method in self.methods and (self.chats is None or chat_id in self.chats)
 
     def fires(self, chance: random.Random) -> bool:
-        """Counts one matching request; whether the rule takes it."""
+        """Counts one matching request; says whether the rule takes it."""
         self.met += 1
         turn = self.met - self.skip
         if turn <= 0 or turn % self.every or (self.times is not None and self.fired >= self.times):
@@ -67,7 +67,7 @@ class Rule:
 
 
 def read_rules(items: object) -> list[Rule]:
-    """Rules from JSON; a ValueError says what is wrong with which."""
+    """Rules from JSON; raises a ValueError that says what is wrong."""
     if not isinstance(items, list):
         raise ValueError("rules are a list")
     return [_read(item) for item in items]

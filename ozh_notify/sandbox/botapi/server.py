@@ -1,4 +1,4 @@
-"""The server: one handler, one port of 127.0.0.1."""
+"""The HTTP server: one handler, one port on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DRIPS = 10
 
 @dataclass(frozen=True)
 class Running:
-    """A server that listens; `stop` ends it at once, hanging requests included."""
+    """A listening server; `stop` ends it at once, with all requests that hang."""
 
     url: str
     state: EmulatorState
@@ -85,7 +85,7 @@ class _Handler:
         return await self._end(request, rule, reply)
 
     def _reply(self, rule: Rule | None, bot: Bot, name: str, values: params.Params) -> Reply:
-        """Delivers, unless the rule says otherwise; the answer, the rule's if it has one."""
+        """Delivers, unless the rule says not to; returns the rule's answer if it has one."""
         if rule and not rule.kind.delivers:
             return rule.kind.reply(rule.params) if rule.kind.reply else NOT_FOUND
         reply = methods.call(self.state, bot, name, values)
@@ -103,7 +103,7 @@ class _Handler:
         else:
             self.state.by_status[str(reply.status)] += 1
             await _drip(request, reply, rule.seconds)
-        return web.Response()  # goes nowhere: the connection is closed
+        return web.Response()  # nobody gets it: the connection is closed
 
     def _counted(self, reply: Reply) -> web.Response:
         self.state.by_status[str(reply.status)] += 1

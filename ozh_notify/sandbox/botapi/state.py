@@ -1,4 +1,4 @@
-"""What a server remembers: deliveries, counts, and how it was told to behave."""
+"""The state of a server: deliveries, counts, and its rules and settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rules import SENDING, Rule, pick
 
 
 class EmulatorState:
-    """Everything that lives between two requests. `reset` goes back to the start, ids aside."""
+    """Everything that is kept between two requests; `reset` forgets all but the last ids."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -24,7 +24,7 @@ class EmulatorState:
         self.reset()
 
     def reset(self) -> None:
-        """Message ids and sequence numbers go on rising: none is ever used twice."""
+        """Go back to the start, but let message ids go on: an id is never used twice."""
         self.rules: list[Rule] = []
         self.messages: list[dict[str, Any]] = []
         self.first_seq = self.last_message_id + 1
@@ -39,7 +39,7 @@ class EmulatorState:
 
     @contextmanager
     def arrival(self, method: str) -> Iterator[None]:
-        """Counts one request, from its arrival to its end."""
+        """Counts a request as in flight from its arrival to its end."""
         self.by_method[method] += 1
         if method.lower() in SENDING:
             self.send_times.append(time.time())
@@ -51,7 +51,7 @@ class EmulatorState:
             self.in_flight -= 1
 
     def over_rate(self) -> bool:
-        """Whether a message now would be one too many within the last second."""
+        """Whether one more message would exceed the rate limit of the last second."""
         if not self.rate_limit:
             return False
         now, recent = time.monotonic(), self._recent
@@ -66,7 +66,7 @@ class EmulatorState:
         return pick(self.rules, method, chat_id, self.chance) if self.rules else None
 
     def deliver(self, method: str, draft: Draft, bot_id: int) -> dict[str, Any]:
-        """Records a message as delivered; its ``message_id`` is its sequence number too."""
+        """Records a message as delivered; its ``message_id`` is also its sequence number."""
         self.last_message_id += 1
         record = {
             "seq": self.last_message_id,
