@@ -34,6 +34,8 @@ from ozh_notify.users.recipient import MISSING, Claimed, Recipient, at_path
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+NEWEST = 200
+"""Users among whom a first delivery is looked for."""
 CHUNK = 1000
 """Documents taken from a cursor, or writes sent, at a time."""
 
@@ -124,6 +126,13 @@ class MongoPassStore:
         )
         kept = {repr(user["_id"]): at_path(user, state_path) for user in found}
         return {i: delivery for i, delivery in kept.items() if isinstance(delivery, Mapping)}
+
+    async def has_delivered(self) -> bool:
+        """Whether one of the newest users got a message: a cheap look, no search."""
+        root = self.settings.state_field
+        cursor = self.users.find({}, {root: 1}).sort("_id", -1).limit(NEWEST)
+        newest = await self._fetch_all(cursor, "look for delivered messages")
+        return any(delivery_state.was_messaged(user.get(root)) for user in newest)
 
     async def scan(self, query: Query, keep: int) -> Candidates:
         """Ids of all eligible users, newest first, drained at once."""

@@ -29,6 +29,8 @@ class PassContext:
     pacer: Pacer
     stop: Stop
     clock: Clock
+    has_delivered: bool
+    """Whether any bot has ever delivered a message of this program to these users."""
     limit: int | None = None
     any_time: bool = False
 

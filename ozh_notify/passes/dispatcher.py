@@ -37,7 +37,9 @@ class Dispatcher:
     def __init__(self, context: PassContext, queues: DeliveryQueues) -> None:
         self.send_times = SendTimes()
         self._context, self._queues = context, queues
-        self._breaker = Breaker(context.bot)
+        self._breaker = Breaker(context.bot, has_delivered=context.has_delivered)
+        self._refused_past_budget = False
+        """Whether the last answer was a 429 that the flood budget does not cover."""
         self._latency = MovingAverage()
 
     async def run(self) -> None:
@@ -51,7 +53,9 @@ class Dispatcher:
 
     def release_held(self) -> None:
         """Settle the refusals that the breaker still holds back."""
-        self._settle(self._breaker.release())
+        self._settle(self._breaker.end())
+        if self._breaker.tripped:
+            self._context.stop.set(self._breaker.tripped)
 
     async def _start_sends(self) -> None:
         """Start sends at the pacer's rate; a cancellation never loses a claimed user."""
@@ -117,8 +121,10 @@ class Dispatcher:
         seconds = self._context.clock.monotonic() - started
         self.send_times.observe(seconds)
         self._latency.observe(seconds)
-        if outcome.cause is FailureCause.FLOOD and self._wait_out_flood(recipient, outcome):
+        if outcome.cause is FailureCause.FLOOD and self._waits_for_flood(recipient, outcome):
             return
+        if outcome.state is State.SENT:
+            self._refused_past_budget = False
         self._settle(self._breaker.observe_and_settle(recipient, outcome))
         if self._breaker.tripped:
             self._context.stop.set(self._breaker.tripped)
@@ -132,13 +138,23 @@ class Dispatcher:
             return Outcome(State.REJECTED, error=str(error), cause=FailureCause.CONTENT)
         return await self._context.sender.send(recipient.chat_id, message)
 
-    def _wait_out_flood(self, recipient: Recipient, outcome: Outcome) -> bool:
-        """After a 429: the user waits in front of the queue while the budget covers it."""
-        if self._context.pacer.flood(outcome.retry_after) and not self._context.stop:
+    def _waits_for_flood(self, recipient: Recipient, outcome: Outcome) -> bool:
+        """After a 429: whether the user waits in front of the queue.
+
+        The first one that the flood budget does not cover is given back, because it may be about
+        this chat alone; a second one before any delivery ends the pass.
+        """
+        if self._context.stop:
+            return False
+        if self._context.pacer.flood(outcome.retry_after):
             log.warning("%s; waiting", outcome.error)
             self._queues.ready.appendleft(recipient)
             return True
-        self._context.stop.set(Incomplete(f"the flood budget is spent: {outcome.error}"))
+        if self._refused_past_budget:
+            self._context.stop.set(Incomplete(f"the flood budget is spent: {outcome.error}"))
+        else:
+            log.warning("%s, which the flood budget does not cover: trying one more", outcome.error)
+        self._refused_past_budget = True
         return False
 
     def _settle(self, settled: list[tuple[Recipient, Outcome]]) -> None:

@@ -25,6 +25,9 @@ class PassStore(Protocol):
     async def sweep(self, now: datetime) -> int:
         """Move lapsed claims to `unknown`; returns how many."""
 
+    async def has_delivered(self) -> bool:
+        """Whether any bot has ever delivered a message to these users."""
+
     async def scan(self, query: Query, keep: int) -> Candidates:
         """Ids of all eligible users, newest first; at most ``keep`` of them are kept."""
 

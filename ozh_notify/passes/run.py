@@ -125,6 +125,7 @@ class Pass:
             pacer=self.pacer,
             stop=self.stop,
             clock=self.clock,
+            has_delivered=await self._unless_stopped(store.has_delivered()),
             limit=self.options.limit,
             any_time=self.options.any_time,
         )

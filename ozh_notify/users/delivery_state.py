@@ -88,6 +88,14 @@ class Confirmation:
     """Why a place could not be written to; the pass stops."""
 
 
+def was_messaged(state: Any) -> bool:
+    """Whether a user document's state field tells of a delivered message of any campaign."""
+    if not isinstance(state, Mapping):
+        return False
+    deliveries = [delivery for delivery in state.values() if isinstance(delivery, Mapping)]
+    return "last_sent_at" in state or any(d.get("state") == State.SENT.value for d in deliveries)
+
+
 def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
     """(a) none, or a hold that is over -> `sending`, until the lease ends.
 

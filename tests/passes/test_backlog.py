@@ -82,6 +82,7 @@ async def test_sending_waits_for_a_recorder_that_lags(
         pacer=Pacer(rate, 0, Clock()),
         stop=stop,
         clock=Clock(),
+        has_delivered=True,
     )
     counts = await DeliveryLoop(context).run(found)
     assert (counts.sent, slow.recorded, stop.reason) == (found.valid, found.valid, None)

@@ -131,26 +131,49 @@ def test_one_refused_message_is_that_users_and_the_pass_goes_on(
 # --- strangers ---
 
 
-@pytest.mark.parametrize("words", ["chat not found", "something new"])
+STRANGERS: dict[str, dict[str, Any]] = {
+    "chat not found": NOT_FOUND,
+    "can't initiate conversation": {"do": "cannot_initiate"},
+}
+
+
+@pytest.mark.parametrize("words", STRANGERS)
 def test_ten_strangers_in_a_row_before_any_delivery_mean_the_wrong_bot(
     words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Nobody pays for a wrong token with thirty days: all ten are given back."""
+    """Nobody pays for a wrong token with thirty days: all are given back, in every pass."""
     users.insert_many(people(30))
-    bot_api.control.rules([{"do": "error", "code": 400, "description": f"Bad Request: {words}"}])
-    said = stopped(ozh("discount", "--json"), 78, "error", "is @ozhivlyator_demo_bot the bot")
-    assert words in said["error"].lower()
-    assert bot_api.control.requests()["by_method"]["sendMessage"] == 10
-    assert bot_api.control.requests()["max_in_flight"] == 1
-    assert (said["unreachable"], said["rejected"], said["unknown"]) == (0, 0, 0)
-    assert len([delivery for delivery in given_back(users) if delivery["attempts"] == 1]) == 10
+    bot_api.control.rules([STRANGERS[words]])
+    for attempt in (1, 2):
+        said = stopped(ozh("discount", "--json"), 78, "error", "is @ozhivlyator_demo_bot the bot")
+        assert words in said["error"].lower()
+        assert bot_api.control.requests()["by_method"]["sendMessage"] == 10 * attempt
+        assert bot_api.control.requests()["max_in_flight"] == 1
+        assert (said["unreachable"], said["rejected"], said["unknown"]) == (0, 0, 0)
+        tried = [delivery for delivery in given_back(users) if delivery["attempts"] == attempt]
+        assert len(tried) == 10
     assert set(states(users)) <= {"retry", ""}
+
+
+def test_a_few_strangers_before_any_delivery_are_given_back_with_the_question(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A pass of five users must not hold them for thirty days because the bot may be wrong."""
+    users.insert_many(people(12))
+    bot_api.control.rules([NOT_FOUND])
+    for _ in range(2):
+        result = ozh("discount", "--json", "--limit", "5")
+        said = stopped(result, 75, "incomplete", "is @ozhivlyator_demo_bot the bot these users")
+        assert (said["retry"], said["unreachable"]) == (5, 0)
+        assert len(given_back(users)) == 5
+    bot_api.control.rules([])
+    assert ozh("discount", "--json").json()["sent"] == 12
 
 
 def test_nine_strangers_and_a_friend_are_just_that(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """A delivery ends the row, and after one no row of strangers stops a pass."""
+    """A delivery settles those who wait, and after one no row of strangers stops a pass."""
     who = people(25)
     users.insert_many(who)
     strangers = [u["telegram_id"] for n, u in enumerate(who) if n != 9]
@@ -161,30 +184,82 @@ def test_nine_strangers_and_a_friend_are_just_that(
     assert sorted(states(users)) == ["sent"] + ["unreachable"] * 24
 
 
-def test_strangers_whom_a_pass_has_tried_before_stop_nothing(
+def test_strangers_stop_nothing_once_a_bot_has_delivered(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Those whose hold is over are retried first; they say nothing about the bot."""
-    tried = {"state": "unreachable", "hold_until": ago(days=1), "at": ago(days=31), "attempts": 1}
-    users.insert_many(people(12, ozh_notify={"discount": tried}))
+    """A message of an earlier pass, here of the other campaign, shows that the users know it."""
+    users.insert_one(bonus_user())
+    assert ozh("daily-bonus", "--json").json()["sent"] == 1
+    users.insert_many(people(12))
     bot_api.control.rules([NOT_FOUND])
     result = ozh("discount", "--json")
     assert result.code == 0, result.err
     assert result.json()["unreachable"] == 12
-    assert {delivery["attempts"] for delivery in deliveries(users).values()} == {2}
 
 
-def test_who_was_claimed_and_never_sent_to_is_still_a_stranger(
+def test_an_outage_among_strangers_holds_nobody(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """A wrong bot does not get at more users because a pass had claimed them ahead."""
-    users.insert_many(people(40))
-    bot_api.control.rules([NOT_FOUND])
-    first = stopped(ozh("discount", "--json", "--rate", "40"), 78, "error", "the bot these users")
-    assert first["retry"] > 10
-    second = stopped(ozh("discount", "--json", "--rate", "40"), 78, "error", "the bot these users")
-    assert second["unreachable"] == 10
-    assert bot_api.control.requests()["by_method"]["sendMessage"] == 10 + 20
+    """Those who wait are given back, whatever ends the pass."""
+    users.insert_many(people(30))
+    bot_api.control.rules([{"do": "error", "code": 502, "skip": 4}, NOT_FOUND])
+    said = stopped(ozh("discount", "--json"), 69, "error", "10 requests in a row failed")
+    assert (said["unreachable"], said["unknown"]) == (0, 10)
+    assert len([delivery for delivery in given_back(users) if delivery["attempts"] == 1]) >= 4
+
+
+# --- refusals meant for the bot ---
+
+
+FOR_THE_BOT = [
+    (0, 400, "Bad Request: Logged out"),
+    (5, 400, "Bad Request: FROZEN_METHOD_INVALID"),
+    (5, 420, "FROZEN_METHOD_INVALID"),
+    (5, 400, "Bad Request: BALANCE_TOO_LOW"),
+    (0, 402, "Payment Required"),
+    (5, 406, "Not Acceptable"),
+]
+
+
+@pytest.mark.parametrize(("delivered", "code", "words"), FOR_THE_BOT)
+def test_ten_refusals_with_the_same_words_are_the_bots_fault(
+    delivered: int, code: int, words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Before and after a delivery: the pass stops with Telegram's words, and holds nobody."""
+    users.insert_many(people(60))
+    bot_api.control.rules([{"do": "error", "code": code, "description": words, "skip": delivered}])
+    said = stopped(ozh("discount", "--json"), 78, "error", words)
+    assert (said["sent"], said["rejected"]) == (delivered, 0)
+    assert said["retry"] == len(given_back(users)) >= 10
+    assert "the bot these users" not in said["error"]
+    assert bot_api.control.requests()["by_method"]["sendMessage"] < 40
+    bot_api.control.rules([])
+    assert ozh("discount", "--json").json()["sent"] == 60 - delivered
+
+
+def test_a_few_refusals_for_the_bot_hold_nobody_where_nothing_was_delivered(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A small audience must not be held for thirty days because the bot is frozen."""
+    users.insert_many(people(3))
+    refusal = {"do": "error", "code": 420, "description": "FROZEN_METHOD_INVALID"}
+    bot_api.control.rules([refusal])
+    said = stopped(ozh("discount", "--json"), 75, "incomplete", "FROZEN_METHOD_INVALID")
+    assert (said["retry"], said["rejected"]) == (3, 0)
+    assert len(given_back(users)) == 3
+
+
+def test_an_unknown_refusal_among_deliveries_is_that_users(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Nine with the same words and a delivery are nine rejected users, and the pass goes on."""
+    who = people(20)
+    users.insert_many(who)
+    refusal = {"do": "error", "code": 400, "description": "Bad Request: something new"}
+    bot_api.control.rules([{**refusal, "chat_id": [u["telegram_id"] for u in who[:9]]}])
+    result = ozh("discount", "--json", "--rate", "50")
+    assert result.code == 0, result.err
+    assert (result.json()["sent"], result.json()["rejected"]) == (11, 9)
 
 
 # --- floods ---
@@ -206,6 +281,19 @@ def test_a_spent_flood_budget_ends_the_pass_and_gives_back_the_rest(
     assert ozh(campaign, "--json").json()["sent"] == 9
     check_states(users, bot_api, key)
     assert {delivery["attempts"] for delivery in deliveries(users, key).values()} <= {1, 2}
+
+
+def test_one_chat_that_is_always_flooded_costs_nobody_else_the_message(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Beyond the budget it is given back, and the pass goes on with the next user."""
+    who = people(12)
+    users.insert_many(who)
+    first = who[0]["telegram_id"]
+    bot_api.control.rules([{"do": "flood", "retry_after": 3600, "chat_id": first}])
+    said = stopped(ozh("discount", "--json"), 75, "incomplete", "1 delivery left in retry")
+    assert (said["sent"], said["retry"], said["remaining"]) == (11, 1, 0)
+    assert deliveries(users)[first]["state"] == "retry"
 
 
 def test_after_a_429_it_waits_and_goes_on_at_half_the_rate(
