@@ -24,7 +24,7 @@ from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
 from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord, State
-from ozh_notify.users.recipient import Recipient
+from ozh_notify.users.recipient import Claimed, Recipient
 
 IN_DOUBT = MAX_UNWRITTEN + MAX_WRITE_BATCH + MAX_IN_FLIGHT
 
@@ -38,12 +38,12 @@ class Slow:
 
     async def claim(
         self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> list[Recipient]:
+    ) -> Claimed:
         """All of them."""
-        return [
-            Recipient(c.id, 1, "", "", claim_id, query.now, Clock().monotonic(), 1, False)
-            for c in batch
-        ]
+        at = Clock().monotonic()
+        return Claimed(
+            [Recipient(c.id, 1, "", "", claim_id, query.now, at, 1, False) for c in batch]
+        )
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
         """Delivered."""
