@@ -15,12 +15,8 @@ from bson import Binary, ObjectId
 from ozh_notify.campaigns import Index
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import ConfigError, OzhError
-from ozh_notify.mongo.client import (
-    SELECTION_SECONDS,
-    connect,
-    users_collection,
-    with_time_limit,
-)
+from ozh_notify.mongo.client import SELECTION_SECONDS, connect, users_collection
+from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.users import indexes
 from ozh_notify.users.audience import Filter, and_filters
 from ozh_notify.users.indexes import ExistingIndex

@@ -16,14 +16,8 @@ from pymongo.errors import PyMongoError
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
-from ozh_notify.mongo.client import (
-    READ_SECONDS,
-    SELECTION_SECONDS,
-    Document,
-    connect,
-    translate_errors,
-    users_collection,
-)
+from ozh_notify.mongo.client import SELECTION_SECONDS, Document, connect, users_collection
+from ozh_notify.mongo.errors import READ_SECONDS, translate_errors
 from ozh_notify.mongo.retry import MIN_TRY_SECONDS, Retry
 from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Query, and_filters

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pymongo
 from pymongo.errors import PyMongoError
 
-from ozh_notify.mongo.client import is_transient, translate
+from ozh_notify.mongo.errors import is_transient, translate
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ozh_notify.errors import ConfigError
-from ozh_notify.mongo.client import with_time_limit
+from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.users import delivery_state
 from ozh_notify.users.audience import CAN_HOLD_FIELDS, Filter

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.mongo.client import with_time_limit
+from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.operator_queries import Document, OperatorQueries
 from ozh_notify.operator.reconcile import StoredDelivery
 from ozh_notify.users import audience

@@ -1,0 +1,135 @@
+"""The driver's errors in this program's words: what passes by itself, and what a person must mend.
+
+Codes and names are those of MongoDB's ``error_codes.yml``. A code that is not listed here counts
+as passing: the write is repeated for a bounded time, and the pass ends with 69 or 75.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pymongo
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from ozh_notify.errors import ConfigError, OzhError, Unavailable
+
+READ_SECONDS = 60.0
+"""Seconds for one read: a scan without its index reads the whole collection."""
+MAX_DRIVER_TEXT = 300
+"""Characters of a driver error that our messages repeat."""
+
+UNAUTHORIZED = 13
+AUTHENTICATION_FAILED = 18
+ATLAS_ERROR = 8000
+"""Of MongoDB Atlas: a refused login, a full quota, a command that a tier does not have."""
+VALIDATION = 121
+"""DocumentValidationFailure."""
+TOO_LARGE = frozenset({10334, 17419})
+"""BSONObjectTooLarge, and an update that would make a document larger than 16 MB."""
+DOCUMENT_CODES = frozenset({VALIDATION, *TOO_LARGE, 28, 66})
+"""Codes that belong to one document: also PathNotViable and ImmutableField."""
+PERMANENT_CODES = DOCUMENT_CODES | {
+    *(UNAUTHORIZED, AUTHENTICATION_FAILED, ATLAS_ERROR),
+    # The statement or a setting in it is wrong: BadValue, FailedToParse, TypeMismatch,
+    # InvalidLength, IllegalOperation, and names and fields that MongoDB does not allow.
+    *(2, 9, 14, 16, 20, 40, 48, 52, 53, 54, 55, 56, 57, 73),
+    # The server does not have it: CommandNotFound, CommandNotSupportedOnView, CommandNotSupported,
+    # Location40324 (unknown stage), APIVersionError, APIStrictError.
+    *(59, 166, 115, 40324, 322, 323),
+    # Indexes: CannotCreateIndex, IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict,
+    # InvalidIndexSpecificationOption; and a unique index that a write breaks.
+    *(67, 68, 85, 86, 197, 11000),
+    # A plan that cannot work: NoQueryExecutionPlans, QueryExceededMemoryLimitNoDiskUse.
+    *(291, 292),
+    # Queries: unknown operators, path collisions, bad regular expressions, bad $expr.
+    *(16810, 17276, 31249, 31250, 31254, 51091, 51108, 168, 15998, 16872),
+}
+"""Codes that only a person can mend: exit 78. All others pass by themselves, as far as we know."""
+
+
+@contextmanager
+def translate_errors(doing: str) -> Iterator[None]:
+    """Raise this program's error for one of the driver; ``doing`` is a verb and its object."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise translate(error, doing) from error
+
+
+@contextmanager
+def with_time_limit(doing: str, seconds: float = READ_SECONDS) -> Iterator[None]:
+    """:func:`translate_errors`, with a time limit of its own in seconds."""
+    with translate_errors(doing), pymongo.timeout(seconds):
+        yield
+
+
+def codes_of(error: PyMongoError) -> list[int | None]:
+    """The server's codes: one a failed write of a bulk, else the one of the error."""
+    if isinstance(error, BulkWriteError):
+        failed = (error.details or {}).get("writeErrors", ())
+        return [one.get("code") for one in failed]
+    return [error.code if isinstance(error, OperationFailure) else None]
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Whether the operation may or may not have been applied, and a repetition can help."""
+    if error.timeout or isinstance(error, ConnectionFailure):
+        return True
+    if isinstance(error, OperationFailure):
+        return not PERMANENT_CODES & set(codes_of(error))
+    return error.has_error_label("RetryableWriteError")
+
+
+def is_about_documents(error: PyMongoError) -> bool:
+    """Whether the server refused single documents, while others can be written."""
+    codes = codes_of(error)
+    return bool(codes) and all(code in DOCUMENT_CODES for code in codes)
+
+
+def translate(error: PyMongoError, doing: str) -> OzhError:
+    """The driver's error in this program's words, most specific first; it holds no secret."""
+    codes, text = codes_of(error), driver_text(error)
+    if AUTHENTICATION_FAILED in codes or (ATLAS_ERROR in codes and "auth" in text.lower()):
+        return ConfigError(
+            f"MongoDB rejects the user name or the password in MONGO_URI, so it did not {doing}. "
+            "Where MONGO_URI names a database and no authSource, MongoDB looks for the user in "
+            "that database: if the user is kept elsewhere, add ?authSource=admin"
+        )
+    if UNAUTHORIZED in codes:
+        return ConfigError(
+            f"MongoDB does not let this account {doing}: give the user of MONGO_URI a role that may"
+        )
+    if VALIDATION in codes:
+        return ConfigError(
+            f"the collection's validator refused to {doing}: the validator must allow the "
+            "delivery state; see docs/backend.md"
+        )
+    if is_transient(error):
+        if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure) or error.timeout:
+            return Unavailable(f"MongoDB cannot be reached to {doing}: {text}")
+        return Unavailable(f"MongoDB could not {doing}: {text}")
+    if isinstance(error, OperationFailure):
+        return ConfigError(f"MongoDB refused to {doing}: {text}")
+    return Unavailable(f"MongoDB cannot be reached to {doing}: {text}")
+
+
+def driver_text(error: PyMongoError) -> str:
+    """What the driver says, without the state of each server that it adds.
+
+    Hosts are named in it; ``config.types`` sees to it that no password passes for one.
+    """
+    text = str(error)
+    if isinstance(error, BulkWriteError):
+        failed = (error.details or {}).get("writeErrors", ())
+        text = next((str(one.get("errmsg")) for one in failed), text)
+    text = re.split(r", full error|, Timeout:", text, maxsplit=1)[0]
+    text = re.sub(r" \(configured timeouts[^)]*\)", "", text)
+    return " ".join(text.split())[:MAX_DRIVER_TEXT] or type(error).__name__
