@@ -1,4 +1,4 @@
-"""Deliveries nobody but a person can settle: list them, give them back, or mark them sent."""
+"""Deliveries that only a person can settle: list them, release them, or mark them sent."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import at_path, parse_chat_id
 
 IDENTITY = ("state", "claim", "run", "at")
-"""What tells one delivery of a user from the next; each write repeats what was read."""
+"""Tells one delivery of a user from the next. Each write repeats what was read."""
 
 
 class SettleableState(str, Enum):
-    """States a person may settle; one in `sending` belongs to a pass until its lease is over."""
+    """States that a person may settle.
+
+    A delivery in `sending` belongs to a pass until its lease is over. It may be settled only
+    where its age is given, or where the log of the pass names its claim.
+    """
 
     UNKNOWN = State.UNKNOWN.value
     RETRY = State.RETRY.value
     UNREACHABLE = State.UNREACHABLE.value
     REJECTED = State.REJECTED.value
+    SENDING = State.SENDING.value
 
 
 class Decision(Enum):
@@ -57,11 +62,19 @@ class Decision(Enum):
 
 @dataclass(frozen=True)
 class DeliveryFilter:
-    """Which deliveries; ``run`` and ``chats`` only ever leave some out."""
+    """Which deliveries: those in one state, and those whose claims a log names.
+
+    ``run``, ``chats`` and ``older_than`` only leave some out. Where there are ``claims`` and no
+    ``chats``, only these claims are meant.
+    """
 
     state: SettleableState = SettleableState.UNKNOWN
     run: str | None = None
     chats: tuple[int, ...] = ()
+    claims: tuple[tuple[str, int], ...] = ()
+    """Each with its chat: the users of one batch share a claim."""
+    older_than: datetime | None = None
+    """With `sending`: only deliveries last written before this moment, or without a date."""
 
 
 SHOWN = ("state", "run", "attempts", "message_id", "error")
@@ -81,6 +94,11 @@ class StoredDelivery:
         """When it was last written; a date, unless somebody else wrote it."""
         return self.delivery.get("at")
 
+    @property
+    def named(self) -> tuple[Any, int | None]:
+        """Claim and chat, as the log of a pass names a delivery."""
+        return self.delivery.get("claim"), self.chat_id
+
     def as_json(self) -> dict[str, Any]:
         """What machines are shown of it."""
         shown = {key: self.delivery.get(key) for key in SHOWN}
@@ -90,17 +108,26 @@ class StoredDelivery:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a look at the deliveries has shown."""
+    """What was found, after a sweep."""
 
     entries: list[StoredDelivery]
     swept: int
+    fresh: list[StoredDelivery]
+    """Those that this very sweep made unknown, and no log names: a fast clock sweeps too early."""
     sending: int
-    """Such users whom a pass still holds: they can be settled when its lease is over."""
+    """Such deliveries that a pass still holds: they can be settled when its lease is over."""
+    sending_until: datetime | None
+    """When the last of these leases is over."""
 
     def as_json(self) -> dict[str, Any]:
-        """The counts, and each delivery."""
-        counts = {"swept": self.swept, "sending": self.sending, "found": len(self.entries)}
-        return {**counts, "deliveries": [entry.as_json() for entry in self.entries]}
+        """The counts, and each delivery; moments are ISO 8601."""
+        return {
+            "swept": self.swept,
+            "sending": self.sending,
+            "sending_until": self.sending_until,
+            "found": len(self.entries),
+            "deliveries": [entry.as_json() for entry in self.entries],
+        }
 
 
 class ReconcileStore(JournaledPassStore):
@@ -109,35 +136,70 @@ class ReconcileStore(JournaledPassStore):
     async def look(self, which: DeliveryFilter, now: datetime) -> Listing:
         """Sweep, then read; also where nothing is to be settled: a lapsed claim is unknown."""
         swept = await self.sweep(now)
-        return Listing(await self.entries(which), swept, await self.sending(which))
+        entries = await self.entries(which)
+        sending = [] if which.state is SettleableState.SENDING else await self.sending(which)
+        known = {repr(entry.id) for entry in entries}
+        others = [user for user in sending if repr(user["_id"]) not in known]
+        holds = [at_path(user, f"{self.campaign.state_path}.hold_until") for user in others]
+        until = max((hold for hold in holds if isinstance(hold, datetime)), default=None)
+        fresh = [e for e in entries if swept and e.at == now and e.named not in which.claims]
+        return Listing(entries, swept, fresh, len(others), until)
 
     async def entries(self, which: DeliveryFilter) -> list[StoredDelivery]:
-        """Deliveries in one state, the oldest first."""
+        """Deliveries in one state, and those of the claims, the oldest first."""
+        named = await self._claimed_deliveries(which) if which.claims else []
+        if which.claims and not which.chats:
+            return named
+        known = {repr(entry.id) for entry in named}
+        return [*named, *(e for e in await self._in_state(which) if repr(e.id) not in known)]
+
+    async def _claimed_deliveries(self, which: DeliveryFilter) -> list[StoredDelivery]:
+        """Deliveries that still hold one of these claims; the partial index on it answers this."""
+        state_path = self.campaign.state_path
+        claims = sorted({claim for claim, _ in which.claims})
+        where: dict[str, Any] = {
+            f"{state_path}.claim": {"$exists": True, "$in": claims},
+            f"{state_path}.state": {"$in": [State.SENDING.value, State.UNKNOWN.value]},
+        }
+        if which.run is not None:
+            where[f"{state_path}.run"] = {"$eq": which.run}
+        return [entry for entry in await self._stored(where) if entry.named in which.claims]
+
+    async def _in_state(self, which: DeliveryFilter) -> list[StoredDelivery]:
         state_path = self.campaign.state_path
         where = self._narrowed(which, which.state.value)
+        if which.older_than:
+            recent = {f"{state_path}.at": {"$gte": which.older_than, "$type": "date"}}
+            where["$nor"] = [recent]
         if which.state is SettleableState.UNKNOWN:
             # Every `unknown` keeps its claim: the partial index on it answers this.
             where[f"{state_path}.claim"] = {"$exists": True}
+        return await self._stored(where)
+
+    async def _stored(self, where: dict[str, Any]) -> list[StoredDelivery]:
+        """Deliveries as they are, the oldest first."""
+        state_path = self.campaign.state_path
         fields = self._fields([self.settings.field_chat_id, state_path])
         cursor = self.users.find(where, fields).sort(f"{state_path}.at", 1)
         found = await self._fetch_all(cursor, "list deliveries")
-        # MongoDB looks into arrays; a delivery in one is nobody's.
+        # MongoDB also matches inside arrays; we never write one, so skip it.
         return [
             self._entry(user) for user in found if isinstance(at_path(user, state_path), Mapping)
         ]
 
-    async def sending(self, which: DeliveryFilter) -> int:
-        """How many such users are in `sending`; none of them is ever touched here."""
+    async def sending(self, which: DeliveryFilter) -> list[dict[str, Any]]:
+        """The users of the filter that are in `sending`; they are only counted."""
         where = self._narrowed(which, State.SENDING.value)
+        if which.claims and not which.chats:
+            return []
         where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
-        return len(
-            await self._fetch_all(self.users.find(where, {"_id": 1}), "count what is sending")
-        )
+        fields = {f"{self.campaign.state_path}.hold_until": 1}
+        return await self._fetch_all(self.users.find(where, fields), "count what is sending")
 
     async def settle(
         self, entries: Sequence[StoredDelivery], action: Decision, now: datetime
     ) -> int:
-        """Settle each by one conditional write; returns how many had not changed meanwhile."""
+        """Settle each by one conditional write; returns how many had not changed since."""
         return sum([await self._settle(entry, action, now) for entry in entries])
 
     async def _settle(self, entry: StoredDelivery, action: Decision, now: datetime) -> bool:

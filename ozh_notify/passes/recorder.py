@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ozh_notify.errors import OzhError
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.queues import DeliveryQueues, OutcomeCounts
+from ozh_notify.passes.unrecorded import log_unrecorded
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
 
 log = logging.getLogger(__name__)
@@ -53,17 +54,6 @@ class Recorder:
         self._queues.counts.overwritten += len(confirmation.overwritten)
         for record in confirmation.unrecorded:
             log_unrecorded(record)
-
-
-def log_unrecorded(record: OutcomeRecord) -> None:
-    """Log an outcome that could not be written; `reconcile --user @LOG` reads these lines."""
-    log.error(
-        "not recorded: user %r chat %d: %s%s",
-        record.recipient.id,
-        record.recipient.chat_id,
-        record.outcome.state.value,
-        f" message {record.outcome.message_id}" if record.outcome.message_id else "",
-    )
 
 
 def log_journal_counts(counts: OutcomeCounts) -> None:

@@ -185,7 +185,8 @@ def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datet
     """(i) `reconcile --mark-sent` -> `sent`, until the end of the period of the claim."""
     state = _kept_fields(delivery, State.SENT, now, "run", "attempts", "message_id")
     held, at = delivery.get("hold_until"), delivery.get("at")
-    if campaign.once == "day" and isinstance(held, datetime):
+    in_doubt = delivery.get("state") != State.SENDING.value  # there it is the end of the lease
+    if campaign.once == "day" and isinstance(held, datetime) and in_doubt:
         # An outcome holds until the end of the claim's day; `at` may be of the day after.
         until = held
     else:

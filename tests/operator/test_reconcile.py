@@ -170,6 +170,104 @@ def test_ids_come_from_a_file_of_numbers_and_logged_lines(ozh: Ozh, users: Users
     assert states == ["sent", "sent", "unknown", "unknown"]
 
 
+def test_a_logged_line_settles_the_very_claim_it_names(ozh: Ozh, users: Users) -> None:
+    """At once, in `sending` too; not another user of that claim, nor another claim of that chat."""
+    lease = now() + timedelta(minutes=9)
+    told, same_claim, claimed_again = (held("sending", hold_until=lease) for _ in range(3))
+    swept = held("unknown", claim="run-1-2")
+    claimed_again["ozh_notify"]["discount"]["claim"] = "run-9-1"
+    users.insert_many([told, same_claim, claimed_again, swept, held("unknown")])
+    line = "11:05:00 ERROR not recorded: user 5 run run-1 claim {} chat {}: sent message 7"
+    named = (("run-1-1", told), ("run-1-2", swept), ("run-1-1", claimed_again))
+    file = ozh.folder / "lost.log"
+    file.write_text("\n".join(line.format(claim, u["telegram_id"]) for claim, u in named))
+    log = ("reconcile", "discount", "--user", f"@{file}")
+    assert "2 deliveries that the log names" in ozh(*log).out
+    result = ozh(*log, "--mark-sent", "--yes", "--json")
+    assert (result.code, result.json()["settled"], result.json()["found"]) == (0, 2, 2)
+    states = [stored(users, u)["state"] for u in (told, swept, same_claim, claimed_again)]
+    assert states == ["sent", "sent", "sending", "sending"]
+    assert "claim" not in stored(users, told)
+    again = ozh(*log, "--mark-sent", "--yes", "--json")
+    assert (again.code, again.json()["found"]) == (0, 0)
+
+
+def test_a_logged_daily_bonus_in_sending_holds_until_midnight(ozh: Ozh, users: Users) -> None:
+    """Not only until its lease would have ended."""
+    noon = now().replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    kept = delivery("sending", hold_until=now() + timedelta(minutes=9), at=noon)
+    one = bonus_user(ozh_notify={"daily_bonus": kept})
+    users.insert_one(one)
+    file = ozh.folder / "lost.log"
+    chat = one["telegram_id"]
+    file.write_text(f"not recorded: user 5 run run-1 claim run-1-1 chat {chat}: unknown\n")
+    result = ozh("reconcile", "daily-bonus", "--mark-sent", "--yes", "--user", f"@{file}")
+    assert result.code == 0, result.err
+    [kept] = [user["ozh_notify"]["daily_bonus"] for user in users.find()]
+    assert (kept["state"], kept["hold_until"]) == ("sent", noon + timedelta(hours=12))
+
+
+def test_what_a_pass_still_holds_is_exit_75_and_says_until_when(ozh: Ozh, users: Users) -> None:
+    """A chat named by its number may be in the hands of a pass: run it again later."""
+    lease = now() + timedelta(minutes=9)
+    sending = held("sending", hold_until=lease)
+    users.insert_one(sending)
+    command = ("reconcile", "discount", "--resend", "--yes", "--user", str(sending["telegram_id"]))
+    result = ozh(*command)
+    assert result.code == 75
+    assert f"a pass holds them until its lease ends at {lease:%Y-%m-%d %H:%M:%S}" in result.out
+    assert stored(users, sending)["state"] == "sending"
+    assert ozh("reconcile", "discount", "--resend", "--yes").code == 0
+
+
+def test_what_its_own_sweep_made_unknown_is_not_settled_unseen(ozh: Ozh, users: Users) -> None:
+    """A fast clock sweeps too early: `--yes` lists it and says to run it again."""
+    lapsed, doubtful = held("sending", hold_until=ago(minutes=1)), held("unknown")
+    users.insert_many([lapsed, doubtful])
+    result = ozh("reconcile", "discount", "--resend", "--yes")
+    assert result.code == 75
+    assert "1 delivery became unknown just now and was not settled" in result.out
+    assert str(lapsed["telegram_id"]) in result.out
+    assert [stored(users, u)["state"] for u in (lapsed, doubtful)] == ["unknown", "retry"]
+    again = ozh("reconcile", "discount", "--resend", "--yes", "--json")
+    assert (again.code, again.json()["settled"], again.json()["postponed"]) == (0, 1, 0)
+
+
+def test_an_old_sending_is_freed_by_a_person_who_knows(ozh: Ozh, users: Users) -> None:
+    """One without a usable `hold_until` or `claim` is swept by no pass."""
+    no_hold, odd = held("sending", at=ago(hours=9)), held("sending", at="yesterday")
+    del no_hold["ozh_notify"]["discount"]["hold_until"]
+    del odd["ozh_notify"]["discount"]["claim"]
+    recent = held("sending", hold_until=now() + timedelta(minutes=9))
+    users.insert_many([no_hold, odd, recent])
+    command = ("reconcile", "discount", "--resend", "--yes", "--state", "sending")
+    result = ozh(*command, "--older-than", "5", "--json")
+    assert (result.code, result.json()["settled"]) == (0, 2), result.err
+    assert [stored(users, u)["state"] for u in (no_hold, odd, recent)] == [
+        *("retry", "retry", "sending")
+    ]
+    assert ozh("discount", "--json").json()["sent"] == 2
+
+
+def test_a_line_of_the_log_is_read_back_as_it_was_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever a user's `_id` looks like; in a log of JSON lines, too."""
+    from ozh_notify.logs import JsonFormatter, Redactor
+    from ozh_notify.passes.unrecorded import UnrecordedOutcome, log_unrecorded, parse_unrecorded
+    from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
+    from ozh_notify.users.recipient import Recipient
+
+    odd = "5' run x claim y chat 1: rejected"
+    who = Recipient(odd, 100_005, "", "", "run-1-7", now(), 0.0, 1, False)
+    log_unrecorded(OutcomeRecord(who, Outcome(State.SENT, message_id=9), "run-1", now()))
+    [record] = caplog.records
+    written = UnrecordedOutcome(100_005, "sent", "run-1", "run-1-7")
+    assert parse_unrecorded(record.getMessage()) == written
+    assert parse_unrecorded(JsonFormatter(Redactor()).format(record)) == written
+    assert parse_unrecorded("INFO a line about 100005") is None
+
+
 def test_ids_come_from_stdin(ozh: Ozh, users: Users) -> None:
     """`--user -` reads what is piped in; nothing in it means nobody, not everybody."""
     doubtful = held("unknown")
@@ -196,6 +294,8 @@ def test_ids_come_from_stdin(ozh: Ozh, users: Users) -> None:
         ("reconcile", "lottery"),
         ("reconcile", "discount", "--resend", "--mark-sent", "--yes"),
         ("reconcile", "discount", "--state", "sending"),
+        ("reconcile", "discount", "--state", "sending", "--older-than", "0.5"),
+        ("reconcile", "discount", "--older-than", "5"),
         ("reconcile", "discount", "--user", "Anna"),
         ("reconcile", "discount", "--user", "@nowhere"),
     ],
