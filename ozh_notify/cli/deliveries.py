@@ -10,7 +10,7 @@ from ozh_notify.cli.output import Redact, print_line, print_table
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
-    from ozh_notify.operator.reconcile import StoredDelivery
+    from ozh_notify.users.settlement import StoredDelivery
 
 COLUMNS = ("chat", "state", "at", "user", "message or error")
 

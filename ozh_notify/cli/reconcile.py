@@ -19,7 +19,8 @@ from ozh_notify.cli.output import Redact, count, print_json, print_line
 from ozh_notify.errors import Exit
 
 if TYPE_CHECKING:
-    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, Listing, StoredDelivery
+    from ozh_notify.operator.reconcile import Listing
+    from ozh_notify.users.settlement import Decision, DeliveryFilter, StoredDelivery
 
 STATES = ("unknown", "retry", "unreachable", "rejected", "sending")
 
@@ -99,7 +100,7 @@ def run_reconcile_command(
 
     Exit 75: some cannot be settled yet; run it again when their lease is over.
     """
-    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, SettleableState
+    from ozh_notify.users.settlement import Decision, DeliveryFilter, SettleableState
 
     kind = campaign_named(campaign)
     if resend and mark_sent:
@@ -143,7 +144,7 @@ def reconcile(asked: ReconcileArguments) -> Exit:
     """Sweep and list; ask; settle."""
     import asyncio
 
-    found = asyncio.run(list_deliveries(asked))
+    found = asyncio.run(read_deliveries(asked))
     if not asked.as_json:
         print_listing(found, asked)
     # Nobody has seen what this very sweep made unknown: a person looks first.
@@ -168,20 +169,21 @@ def reconcile(asked: ReconcileArguments) -> Exit:
     return Exit.INCOMPLETE if waiting else Exit.OK
 
 
-async def list_deliveries(asked: ReconcileArguments) -> Listing:
+async def read_deliveries(asked: ReconcileArguments) -> Listing:
     """Sweep lapsed claims, then list."""
-    from ozh_notify.operator.reconcile import ReconcileStore
+    from ozh_notify.mongo.reconcile_store import ReconcileStore
+    from ozh_notify.operator.reconcile import list_deliveries
 
     store = ReconcileStore(asked.campaign.settings, asked.campaign)
     try:
-        return await store.look(asked.which, now())
+        return await list_deliveries(store, asked.which, now())
     finally:
         await store.close()
 
 
 async def settle_deliveries(asked: ReconcileArguments, chosen: Sequence[StoredDelivery]) -> int:
     """Settle these deliveries; returns how many had not changed since they were listed."""
-    from ozh_notify.operator.reconcile import ReconcileStore
+    from ozh_notify.mongo.reconcile_store import ReconcileStore
 
     store = ReconcileStore(asked.campaign.settings, asked.campaign)
     try:

@@ -16,8 +16,8 @@ from ozh_notify.cli.output import Redact, count, print_json, print_line, print_t
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
-    from ozh_notify.operator.reconcile import StoredDelivery
     from ozh_notify.operator.status import Run, Status
+    from ozh_notify.users.settlement import StoredDelivery
 
 MEANINGS = {
     "sending": "a pass is sending to them",

@@ -13,11 +13,11 @@ from typing import Any
 from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.operator_queries import Document, OperatorQueries
-from ozh_notify.operator.reconcile import StoredDelivery
 from ozh_notify.users import audience
 from ozh_notify.users.audience import Query
 from ozh_notify.users.delivery_state import State
 from ozh_notify.users.recipient import at_path, parse_chat_id
+from ozh_notify.users.settlement import StoredDelivery
 
 RUNS = 10
 """Passes listed, the latest first."""

@@ -10,7 +10,7 @@ import pytest
 from ozh_notify.cli.deliveries import print_deliveries
 from ozh_notify.cli.output import count, print_json, print_table
 from ozh_notify.config.load import load
-from ozh_notify.operator.reconcile import StoredDelivery
+from ozh_notify.users.settlement import StoredDelivery
 
 LONG = "scan of the discount: skips those offered, blocked or held inside the index; " * 4
 RUN = "20261124T080509Z-1234abcd"

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
-from ozh_notify.operator.reconcile import ReconcileStore
+from ozh_notify.mongo.reconcile_store import ReconcileStore
 from ozh_notify.users.delivery_state import Outcome
 from ozh_notify.users.recipient import Recipient
 

@@ -17,10 +17,11 @@ from pymongo.collection import Collection
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config import load as load_module
 from ozh_notify.mongo.operator_queries import OperatorQueries
-from ozh_notify.operator.reconcile import DeliveryFilter, ReconcileStore
+from ozh_notify.mongo.reconcile_store import ReconcileStore
 from ozh_notify.operator.status import StatusQueries
 from ozh_notify.users.audience import Query
 from ozh_notify.users.indexes import compare, recommended
+from ozh_notify.users.settlement import DeliveryFilter
 from tests.conftest import server_kind
 from tests.helpers.mongo_commands import Command, heard
 from tests.helpers.users import (

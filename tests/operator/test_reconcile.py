@@ -346,13 +346,15 @@ async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, user
     """Each write repeats the state and the claim it read; the count says how many had changed."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
-    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, ReconcileStore
+    from ozh_notify.mongo.reconcile_store import ReconcileStore
+    from ozh_notify.operator.reconcile import list_deliveries
+    from ozh_notify.users.settlement import Decision, DeliveryFilter
 
     same, confirmed, claimed = held("unknown"), held("unknown"), held("unknown")
     users.insert_many([same, confirmed, claimed])
     loaded, _ = load(None, ozh.environment)
     book = ReconcileStore(loaded, registry()["discount"](loaded))
-    found = await book.look(DeliveryFilter(), now())
+    found = await list_deliveries(book, DeliveryFilter(), now())
     late = {"ozh_notify.discount": delivery("sent", message_id=5)}
     users.update_one({"_id": confirmed["_id"]}, {"$set": late})
     users.update_one({"_id": claimed["_id"]}, {"$set": {"ozh_notify.discount.claim": "run-2-1"}})
@@ -370,15 +372,17 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     """(l) is addressed to the claim, which settling removes."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
-    from ozh_notify.operator.reconcile import Decision, DeliveryFilter, ReconcileStore
+    from ozh_notify.mongo.reconcile_store import ReconcileStore
+    from ozh_notify.operator.reconcile import list_deliveries
     from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
     from ozh_notify.users.recipient import Recipient
+    from ozh_notify.users.settlement import Decision, DeliveryFilter
 
     doubtful = held("unknown")
     users.insert_one(doubtful)
     loaded, _ = load(None, ozh.environment)
     book = ReconcileStore(loaded, registry()["discount"](loaded))
-    found = await book.look(DeliveryFilter(), now())
+    found = await list_deliveries(book, DeliveryFilter(), now())
     assert await book.settle(found.entries, Decision(action), now()) == 1
     chat = doubtful["telegram_id"]
     who = Recipient(doubtful["_id"], chat, "", "", "run-1-1", ago(minutes=2), 0.0, 1, False)

@@ -24,16 +24,16 @@ from hypothesis.stateful import (
 )
 
 from ozh_notify.config.settings import SEND_LIMIT
-from ozh_notify.operator.reconcile import (
+from ozh_notify.passes.dispatcher import LEASE_SAFETY_MARGIN
+from ozh_notify.users.audience import Query
+from ozh_notify.users.candidates import Candidate
+from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
+from ozh_notify.users.settlement import (
     Decision,
     DeliveryFilter,
     SettleableState,
     StoredDelivery,
 )
-from ozh_notify.passes.dispatcher import LEASE_SAFETY_MARGIN
-from ozh_notify.users.audience import Query
-from ozh_notify.users.candidates import Candidate
-from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from tests.helpers.reference_model import (
     FAR,
     LEASE,

@@ -1,0 +1,146 @@
+"""MongoDB: the deliveries that a person settles, in the journal and in the users' documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ozh_notify.mongo.journaled_store import JournaledPassStore
+from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.journal_copy import copy_update
+from ozh_notify.users.recipient import at_path, parse_chat_id
+from ozh_notify.users.settlement import (
+    IDENTITY,
+    Decision,
+    DeliveryFilter,
+    SettleableState,
+    StoredDelivery,
+)
+
+
+class ReconcileStore(JournaledPassStore):
+    """The deliveries of one campaign, for a person to settle."""
+
+    async def entries(self, which: DeliveryFilter) -> list[StoredDelivery]:
+        """Deliveries in one state, and those of the claims, the oldest first."""
+        named = await self._claimed_deliveries(which) if which.claims else []
+        if which.claims and not which.chats:
+            return named
+        known = {repr(entry.id) for entry in named}
+        return [*named, *(e for e in await self._in_state(which) if repr(e.id) not in known)]
+
+    async def _claimed_deliveries(self, which: DeliveryFilter) -> list[StoredDelivery]:
+        """Deliveries that still hold one of these claims; the partial index on it answers this."""
+        state_path = self.campaign.state_path
+        claims = sorted({claim for claim, _ in which.claims})
+        where: dict[str, Any] = {
+            f"{state_path}.claim": {"$exists": True, "$in": claims},
+            f"{state_path}.state": {"$in": [State.SENDING.value, State.UNKNOWN.value]},
+        }
+        if which.run is not None:
+            where[f"{state_path}.run"] = {"$eq": which.run}
+        return [entry for entry in await self._stored(where) if entry.named in which.claims]
+
+    async def _in_state(self, which: DeliveryFilter) -> list[StoredDelivery]:
+        state_path = self.campaign.state_path
+        where = self._narrowed(which, which.state.value)
+        if which.older_than:
+            recent = {f"{state_path}.at": {"$gte": which.older_than, "$type": "date"}}
+            where["$nor"] = [recent]
+        if which.state is SettleableState.UNKNOWN:
+            # Every `unknown` keeps its claim: the partial index on it answers this.
+            where[f"{state_path}.claim"] = {"$exists": True}
+        return await self._stored(where)
+
+    async def _stored(self, where: dict[str, Any]) -> list[StoredDelivery]:
+        """Deliveries as they are, the oldest first."""
+        state_path = self.campaign.state_path
+        fields = self._fields([self.settings.field_chat_id, state_path])
+        cursor = self.users.find(where, fields).sort(f"{state_path}.at", 1)
+        found = await self._fetch_all(cursor, "list deliveries")
+        # MongoDB also matches inside arrays; we never write one, so skip it.
+        return [
+            self._entry(user) for user in found if isinstance(at_path(user, state_path), Mapping)
+        ]
+
+    async def sending(self, which: DeliveryFilter) -> list[dict[str, Any]]:
+        """The users of the filter that are in `sending`; they are only counted."""
+        where = self._narrowed(which, State.SENDING.value)
+        if which.claims and not which.chats:
+            return []
+        where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
+        fields = {f"{self.campaign.state_path}.hold_until": 1}
+        return await self._fetch_all(self.users.find(where, fields), "count what is sending")
+
+    async def settle(
+        self, entries: Sequence[StoredDelivery], action: Decision, now: datetime
+    ) -> int:
+        """Settle each by one conditional write; returns how many had not changed since."""
+        return sum([await self._settle(entry, action, now) for entry in entries])
+
+    async def _settle(self, entry: StoredDelivery, action: Decision, now: datetime) -> bool:
+        """Settle the journal's entry, then the user's document.
+
+        Where the journal knows better, as after a late confirm that did not reach the document,
+        the document is repaired instead.
+        """
+        known = await self._settle_in_journal(entry, action, now)
+        if known:
+            await self._write(entry, copy_update(self.campaign, known), {})
+            return False
+        state_path = self.campaign.state_path
+        written = {f"{state_path}.state": action.target.value, f"{state_path}.at": now}
+        return await self._write(entry, action.update(self.campaign, entry.delivery, now), written)
+
+    async def _write(
+        self, entry: StoredDelivery, update: Pipeline, written: Mapping[str, Any]
+    ) -> bool:
+        """Update the document if its delivery is as it was read; whether it is ``written`` now."""
+        state_path = self.campaign.state_path
+        same: dict[str, Any] = {"_id": entry.id}
+        for key in IDENTITY:
+            known = key in entry.delivery
+            same[f"{state_path}.{key}"] = (
+                {"$eq": entry.delivery[key]} if known else {"$exists": False}
+            )
+
+        async def write() -> bool:
+            result = await self.users.update_one(same, update)
+            # None matched: it changed meanwhile, or the last try of this very write was applied.
+            return bool(result.matched_count) or bool(
+                written and await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
+            )
+
+        return await self.retry(write, "settle a delivery")
+
+    async def _settle_in_journal(
+        self, entry: StoredDelivery, action: Decision, now: datetime
+    ) -> Mapping[str, Any] | None:
+        """Settle the entry of this delivery; returns it where it is not as the document says."""
+        run = entry.delivery.get("run")
+        if entry.chat_id is None or not isinstance(run, str):
+            return None
+        for _ in range(2):  # the second look tells whether the write was applied
+            written = await self.journal.entry_of_run(entry.chat_id, run)
+            if written is None or (written["state"], written["at"]) == (action.target.value, now):
+                return None
+            if written["state"] != entry.delivery.get("state"):
+                break
+            update = action.entry_update(written, now)
+            await self.journal.update_unchanged([(written, update)])
+        return written
+
+    def _narrowed(self, which: DeliveryFilter, state: str) -> dict[str, Any]:
+        state_path = self.campaign.state_path
+        where: dict[str, Any] = {f"{state_path}.state": state}
+        if which.run is not None:
+            where[f"{state_path}.run"] = {"$eq": which.run}
+        if which.chats:
+            forms = [*which.chats, *map(str, which.chats)]
+            where[self.settings.field_chat_id] = {"$in": forms}
+        return where
+
+    def _entry(self, user: Mapping[str, Any]) -> StoredDelivery:
+        chat = parse_chat_id(at_path(user, self.settings.field_chat_id))
+        return StoredDelivery(user["_id"], chat, at_path(user, self.campaign.state_path))
