@@ -72,6 +72,13 @@ AnyTime = Annotated[
     bool,
     typer.Option("--any-time", help="Also run before the campaign's hour and in quiet hours."),
 ]
+NewBot = Annotated[
+    bool,
+    typer.Option(
+        "--new-bot",
+        help="Accept that this token is another bot's than the one that delivered so far.",
+    ),
+]
 
 
 def check_combination(

@@ -55,6 +55,7 @@ def parse_pass_command(
     shard: pass_options.Shard = None,
     as_json: AsJson = False,
     any_time: pass_options.AnyTime = False,
+    new_bot: pass_options.NewBot = False,
 ) -> None:
     """Make one pass of the campaign that the command is called after."""
     campaign = registry()[str(context.command.name)]
@@ -67,6 +68,7 @@ def parse_pass_command(
         chats=tuple(user or ()),
         again=again,
         any_time=any_time,
+        new_bot=new_bot,
         shard=pass_options.parse_shard(shard),
     )
     overrides: dict[str, float | None] = {

@@ -145,6 +145,11 @@ class Settings(BaseModel):
         return tuple(values)
 
     @property
+    def bot_id(self) -> int:
+        """The bot's id, which is the first part of its token; 0 without a token."""
+        return int(self.token.get_secret_value().partition(":")[0]) if self.token else 0
+
+    @property
     def zone(self) -> tzinfo:
         """`OZH_TIMEZONE`, or this machine's own zone."""
         return self.timezone or self.local_zone  # type: ignore[no-any-return]

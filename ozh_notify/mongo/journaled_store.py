@@ -14,9 +14,10 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
 from ozh_notify.mongo import journaled_sweep
-from ozh_notify.mongo.client import primary_collection
+from ozh_notify.mongo.client import Document, primary_collection
 from ozh_notify.mongo.journal import Held, MongoJournal
-from ozh_notify.mongo.no_journal import NoJournal
+from ozh_notify.mongo.no_journal import NoJournal, NoPassRecords
+from ozh_notify.mongo.pass_records import PassRecords, bot_document
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
 from ozh_notify.users import delivery_state, journal_entry
 from ozh_notify.users.audience import Query
@@ -34,11 +35,35 @@ class JournaledPassStore(MongoPassStore):
     def __init__(self, settings: Settings, campaign: Campaign) -> None:
         super().__init__(settings, campaign)
         self.journal: MongoJournal | NoJournal = NoJournal()
+        self.records: PassRecords | NoPassRecords = NoPassRecords()
         if settings.journal_collection:
             collection = primary_collection(self._client, settings, settings.journal_collection)
             self.journal = MongoJournal(collection, campaign, self.retry)
+            self.records = PassRecords(collection, self.retry)
+        self._known_bot: Document | None = None
+        self._new_bot: Document | None = None
         self._waiting: dict[str, list[Recipient]] = {}
         """Duplicates by the entry that another document of this pass holds."""
+
+    async def begin_run(self, run: Document) -> Document | None:
+        """Store that a pass has begun; returns the bot that delivered last, if any has."""
+        await self._ping("look at the journal")
+        self._known_bot = await self.records.bot()
+        await self.records.begin(run)
+        return self._known_bot
+
+    async def end_run(self, run: Document) -> None:
+        """Store how the pass has ended."""
+        await self.records.end(run)
+
+    def deliver_as(self, bot_id: int, username: str, now: datetime) -> None:
+        """Remember this bot with the first message that it delivers."""
+        if self._known_bot is None or self._known_bot.get("bot_id") != bot_id:
+            self._new_bot = bot_document(bot_id, username, now)
+
+    async def has_delivered(self) -> bool:
+        """Whether any bot has ever delivered a message to these users."""
+        return self._known_bot is not None or await super().has_delivered()
 
     async def sweep(self, now: datetime) -> int:
         """Settle lapsed claims by what the journal knows; returns how many are unknown now."""
@@ -72,7 +97,7 @@ class JournaledPassStore(MongoPassStore):
         except OzhError as second:  # what the journal has, the next sweep copies
             lost, overwritten, error = records, [], error or second
         if not error:
-            await self._repair_waiting(records)
+            await self._after_confirm(records)
         unrecorded = [record for record in lost if id(record) in nowhere]
         return Confirmation(unrecorded, overwritten, error)
 
@@ -105,6 +130,15 @@ class JournaledPassStore(MongoPassStore):
             await self.update_claimed(updates)
         except OzhError as error:  # they stay in `sending`, which the next sweep mends
             log.warning("could not repair %d users from the journal: %s", len(updates), error)
+
+    async def _after_confirm(self, records: Sequence[OutcomeRecord]) -> None:
+        await self._repair_waiting(records)
+        if self._new_bot and any(record.outcome.state is State.SENT for record in records):
+            bot, self._new_bot = self._new_bot, None
+            try:
+                await self.records.remember_bot(bot)
+            except OzhError as error:  # the next pass does it
+                log.warning("%s", error)
 
     async def _repair_waiting(self, records: Sequence[OutcomeRecord]) -> None:
         if not self._waiting:

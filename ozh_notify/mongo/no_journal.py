@@ -49,3 +49,19 @@ class NoJournal:
     async def read(self, ids: Sequence[str]) -> dict[str, Document]:
         """No entry is there."""
         return {}
+
+
+class NoPassRecords:
+    """No pass and no bot is remembered."""
+
+    async def bot(self) -> Document | None:
+        """No bot is known."""
+
+    async def remember_bot(self, bot: Document) -> None:
+        """Remember nothing."""
+
+    async def begin(self, run: Document) -> None:
+        """Remember nothing."""
+
+    async def end(self, run: Document) -> None:
+        """Remember nothing."""

@@ -19,6 +19,15 @@ class PassStore(Protocol):
     Every method may raise an ``OzhError``: its text says what failed and what to do.
     """
 
+    async def begin_run(self, run: dict[str, Any]) -> dict[str, Any] | None:
+        """Store that a pass has begun; returns the bot that delivered last, if any has."""
+
+    def deliver_as(self, bot_id: int, username: str, now: datetime) -> None:
+        """Remember this bot with the first message that it delivers."""
+
+    async def end_run(self, run: dict[str, Any]) -> None:
+        """Store how the pass has ended."""
+
     async def sample(self, size: int) -> list[dict[str, Any]]:
         """The newest users, to see whether the field mapping can be right."""
 

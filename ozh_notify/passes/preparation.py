@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.problem import render
@@ -16,6 +18,21 @@ from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidates
 
 log = logging.getLogger(__name__)
+
+
+def check_bot(known: Mapping[str, Any] | None, bot_id: int, username: str, new_bot: bool) -> None:
+    """Another bot's messages would reach nobody, or the users of another bot.
+
+    Raises:
+        ConfigError: another bot has delivered so far, and ``--new-bot`` does not accept this one.
+    """
+    if known is None or known.get("bot_id") == bot_id or new_bot:
+        return
+    raise ConfigError(
+        f"TELEGRAM_BOT_TOKEN is the token of @{username} (id {bot_id}), but @{known['username']} "
+        f"(id {known['bot_id']}) has delivered to these users since {known['since']:%Y-%m-%d}. "
+        "If the bot has changed on purpose, run the pass once with --new-bot"
+    )
 
 
 async def check_sample(store: PassStore, campaign: Campaign) -> bool:

@@ -10,6 +10,7 @@ from ozh_notify.errors import OzhError
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.queues import DeliveryQueues, OutcomeCounts
 from ozh_notify.passes.unrecorded import log_unrecorded
+from ozh_notify.passes.wording import counted
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
 
 log = logging.getLogger(__name__)
@@ -60,13 +61,13 @@ def log_journal_counts(counts: OutcomeCounts) -> None:
     """Log what the journal knew better than the users' documents."""
     if counts.duplicates:
         log.info(
-            "%d claimed users were not messaged: the journal says that their chats have been "
-            "dealt with; their documents are repaired",
-            counts.duplicates,
+            "%s not messaged, because the journal says that their chats have been dealt with; "
+            "their documents are repaired",
+            counted(counts.duplicates, "claimed user was", "claimed users were"),
         )
     if counts.overwritten:
         log.warning(
-            "%d user documents were replaced while their messages went out: the journal has the "
-            "outcomes, and the next pass repairs the documents",
-            counts.overwritten,
+            "%s replaced while the message went out: the journal has the outcome, and the next "
+            "pass repairs the document",
+            counted(counts.overwritten, "user document was", "user documents were"),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ozh_notify import __version__
@@ -20,6 +20,8 @@ class PassOptions:
     chats: tuple[int, ...] = ()
     again: bool = False
     any_time: bool = False
+    new_bot: bool = False
+    """Accept another bot than the one that delivered so far."""
     shard: tuple[int, int] | None = None
     """This process's number and how many share the work."""
 
@@ -77,6 +79,11 @@ class Result:
     exit_code: Exit = Exit.OK
     no_users: bool = False
     """The collection is empty: a new bot, or the name of another database."""
+
+    def as_document(self, days: int) -> dict[str, Any]:
+        """What the journal keeps of the pass for so many days: the keys of ``--json``."""
+        kept = {**self.as_json(), "started_at": self.started_at, "finished_at": self.finished_at}
+        return {**kept, "expires_at": self.started_at + timedelta(days=days)}
 
     def as_json(self) -> dict[str, Any]:
         """The object ``--json`` prints; ``preview`` is there in a dry run only."""

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
@@ -53,6 +54,7 @@ class Pass:
             options.at or self.started_at, any_time=options.any_time
         )
         self._facts = Facts()
+        self._store: PassStore | None = None
 
     @property
     def found(self) -> Candidates:
@@ -67,18 +69,24 @@ class Pass:
         Servers are opened here, so that a pass outside its hours asks nothing of them.
         """
         bug: OzhError | None = None
-        try:
-            await self._run(open_store, open_sender)
-        except OzhError as error:
-            self.stop.set(error)
-        except Exception as error:
-            log.error("a bug in ozh-notify", exc_info=True)
-            kind = type(error).__name__
-            bug = OzhError(f"a bug in ozh-notify: {kind}; its traceback is on stderr")
+        async with AsyncExitStack() as servers:
+            try:
+                await self._run(open_store, open_sender, servers)
+            except OzhError as error:
+                self.stop.set(error)
+            except Exception as error:
+                log.error("a bug in ozh-notify", exc_info=True)
+                kind = type(error).__name__
+                bug = OzhError(f"a bug in ozh-notify: {kind}; its traceback is on stderr")
+            if self._store and not self.options.dry_run:
+                await self._store.end_run(self._document(bug))
         return self._result(bug)
 
     async def _run(
-        self, open_store: Callable[[], PassStore], open_sender: Callable[[], MessageSender] | None
+        self,
+        open_store: Callable[[], PassStore],
+        open_sender: Callable[[], MessageSender] | None,
+        servers: AsyncExitStack,
     ) -> None:
         composer = Composer(self.campaign)
         for unread in campaign_unread_files(self.campaign):
@@ -86,21 +94,30 @@ class Pass:
         if self._closed and not self.options.dry_run:
             return
         sender = open_sender() if open_sender else None
-        store = open_store()
+        self._store = store = open_store()
+        if sender:
+            servers.push_async_callback(sender.close)
+        servers.push_async_callback(store.close)
         self.stop.on_signal(lambda: store.set_deadline(WRITES_AFTER_SIGNAL))
-        try:
-            if sender:
-                self._facts.bot = await self._unless_stopped(sender.open())
-            self._log_start()
-            await self._unless_stopped(self._prepare(store))
-            if sender:
-                await self._deliver(store, sender, composer)
-            else:
-                await self._unless_stopped(self._describe(store, composer))
-        finally:
-            await store.close()
-            if sender:
-                await sender.close()
+        if sender:
+            self._facts.bot = await self._unless_stopped(sender.open())
+        self._log_start()
+        if sender:
+            await self._unless_stopped(self._begin_run(store))
+        await self._unless_stopped(self._prepare(store))
+        if sender:
+            await self._deliver(store, sender, composer)
+        else:
+            await self._unless_stopped(self._describe(store, composer))
+
+    async def _begin_run(self, store: PassStore) -> None:
+        bot_id, username = self.settings.bot_id, self._facts.bot or ""
+        known = await store.begin_run({**self._document(None), "status": "running"})
+        preparation.check_bot(known, bot_id, username, self.options.new_bot)
+        store.deliver_as(bot_id, username, self.started_at)
+
+    def _document(self, bug: OzhError | None) -> dict[str, Any]:
+        return self._result(bug).as_document(self.settings.journal_days)
 
     async def _prepare(self, store: PassStore) -> None:
         facts, options = self._facts, self.options

@@ -358,7 +358,7 @@ def test_no_locale_makes_russian_text_crash(locale: dict[str, Any], ozh: Ozh, us
 
 PASS = (
     *("--dry-run", "-n", "--at", "--limit", "--user", "--again", "--test-to", "--rate"),
-    *("--max-recipients", "--shard", "--json", "--any-time", "--help"),
+    *("--max-recipients", "--shard", "--json", "--any-time", "--new-bot", "--help"),
 )
 
 

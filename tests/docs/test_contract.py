@@ -35,7 +35,7 @@ GLOBAL = {"--version", "--env-file", "--verbose", "-v", "--quiet", "-q"}
 PASS = {
     *("--dry-run", "-n", "--at", "--limit", "--user", "--again", "--test-to", "--rate"),
     "--lang",
-    *("--max-recipients", "--shard", "--json", "--any-time"),
+    *("--max-recipients", "--shard", "--json", "--any-time", "--new-bot"),
 }
 COMMANDS: dict[str, set[str]] = {
     "discount": PASS,

@@ -146,7 +146,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "resource": {"db": "bot", "collection": "users"},
             "actions": ["find", "update", "listIndexes", "createIndex"],
         }
-        client.bot.command("createRole", "ozh", privileges=[privilege], roles=[])
+        journal = {
+            "resource": {"db": "bot", "collection": "ozh_notify_journal"},
+            "actions": ["find", "insert", "update"],
+        }
+        client.bot.command("createRole", "ozh", privileges=[privilege, journal], roles=[])
         client.bot.command("createUser", "least", pwd=PASSWORD, roles=["ozh"])
     with running("--auth"):
         yield address

@@ -79,7 +79,7 @@ def test_documents_saved_over_their_delivery_state_cost_nobody_a_second_message(
     assert (result["sent"], result["remaining"], result["skipped"]) == (0, 0, 0)
     assert len(chats(bot_api)) == 12
     assert again.err.count("dealt with") == 1
-    assert "12 users were not messaged" in again.err
+    assert "12 claimed users were not messaged" in again.err
     assert list(users.find().sort("_id")) == before
     assert ozh("discount", "--json").json()["eligible"] == 0
 
@@ -373,3 +373,104 @@ def test_an_outcome_that_only_the_document_has_is_told_to_the_journal(
     assert ozh("discount", "--json").json()["swept"] == 0
     assert journal.count_documents({"state": "sent", "campaign": "discount"}) == 2
     assert len(chats(bot_api)) == 2
+
+
+# --- rights, bots and passes ---
+
+
+@pytest.mark.parametrize("command", ["find", "insert", "update"])
+def test_a_missing_right_on_the_journal_is_named_before_anybody_is_claimed(
+    ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer, command: str
+) -> None:
+    """78 with the right, the collection, and what to do."""
+    users.insert_many(people(3))
+    before = list(users.find())
+    with failing(mongo_client, "alwaysOn", failCommands=[command], errorCode=13):
+        result = ozh("discount", "--json")
+    place = f"{users.database.name}.ozh_notify_journal"
+    assert result.code == 78
+    assert f"does not let this account {command} in the journal {place}" in result.json()["error"]
+    assert "OZH_JOURNAL_COLLECTION=off" in result.json()["error"]
+    assert list(users.find()) == before
+    assert chats(bot_api) == []
+
+
+OTHER_TOKEN = "123456789:BBtests-only-token_of-another-bot-x"
+
+
+def test_a_token_of_another_bot_messages_nobody_unless_it_is_meant(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """The journal knows who delivered last; `--new-bot` accepts the new one, once."""
+    users.insert_many(people(2))
+    assert ozh("discount", "--json", "--limit", "1").json()["sent"] == 1
+    first = journal.find_one({"_id": "bot"})
+    assert first
+    assert first["bot_id"] == int(ozh.environment["TELEGRAM_BOT_TOKEN"].partition(":")[0])
+    journal.update_one({"_id": "bot"}, {"$set": {"bot_id": 1, "username": "old_bot"}})
+    before = list(users.find())
+    refused = ozh("discount", "--json")
+    assert (refused.code, refused.json()["status"]) == (78, "error")
+    assert "@old_bot" in refused.json()["error"]
+    assert "--new-bot" in refused.json()["error"]
+    assert list(users.find()) == before
+    meant = ozh("discount", "--json", "--new-bot")
+    assert (meant.code, meant.json()["sent"]) == (0, 1), meant.err
+    assert journal.find_one({"_id": "bot"}, {"since": 0}) == {
+        "_id": "bot", "bot_id": first["bot_id"], "username": first["username"],
+    }  # fmt: skip
+    assert ozh("discount", "--json").code == 0
+
+
+def test_a_bot_that_delivered_nothing_is_not_remembered(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """A pass without a message says nothing of whom these users know."""
+    users.insert_many(bonus_user() for _ in range(2))
+    assert ozh("discount", "--json").json()["sent"] == 0
+    assert journal.find_one({"_id": "bot"}) is None
+
+
+def test_each_pass_leaves_a_document_that_says_how_it_ended(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """The keys of its result; of one that sent nothing or was refused, too; not of a dry run."""
+    users.insert_many(people(3))
+    refused = ozh("discount", "--json", "--max-recipients", "1").json()
+    sent = ozh("discount", "--json").json()
+    nobody = ozh("discount", "--json").json()
+    assert ozh("discount", "--dry-run").code == 0
+    runs = {run["run_id"]: run for run in journal.find({"_id": {"$regex": "^run:"}})}
+    assert list(runs) == [said["run_id"] for said in (refused, sent, nobody)]
+    for said in (refused, sent, nobody):
+        run = runs[said["run_id"]]
+        assert run["_id"] == f"run:{said['run_id']}"
+        assert run["expires_at"] == run["started_at"] + timedelta(days=400)
+        assert {key: run[key] for key in said if not key.endswith("_at")} == {
+            key: value for key, value in said.items() if not key.endswith("_at")
+        }
+    assert [run["status"] for run in runs.values()] == ["refused", "ok", "ok"]
+
+
+def test_a_killed_pass_is_left_running_in_the_journal(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """So that it is known that there was one."""
+    crashed(ozh, users, bot_api)
+    [run] = journal.find({"_id": {"$regex": "^run:"}})
+    assert run["status"] == "running"
+
+
+def test_a_pass_that_was_interrupted_says_so_in_the_journal(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """Within the ten seconds after a signal."""
+    users.insert_many(people(20))
+    process = ozh.start("discount", "--json", "--rate", "10")
+    wait_until(lambda: len(chats(bot_api)) >= 2, "two messages")
+    process.terminate()
+    result = ended(ozh, process)
+    assert result.code == 75
+    [run] = journal.find({"_id": {"$regex": "^run:"}})
+    assert (run["status"], run["sent"]) == ("incomplete", result.json()["sent"])
+    assert run["claimed"] == result.json()["claimed"]
