@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
@@ -78,9 +78,10 @@ class Pass:
                 log.error("a bug in ozh-notify", exc_info=True)
                 kind = type(error).__name__
                 bug = OzhError(f"a bug in ozh-notify: {kind}; its traceback is on stderr")
+            result = self._result(bug)
             if self._store and not self.options.dry_run:
-                await self._store.end_run(self._document(bug))
-        return self._result(bug)
+                await self._store.end_run(result.as_document(self.settings.journal_days))
+        return result
 
     async def _run(
         self,
@@ -112,12 +113,10 @@ class Pass:
 
     async def _begin_run(self, store: PassStore) -> None:
         bot_id, username = self.settings.bot_id, self._facts.bot or ""
-        known = await store.begin_run({**self._document(None), "status": "running"})
+        begun = self._result(None).as_document(self.settings.journal_days)
+        known = await store.begin_run({**begun, "status": "running"})
         preparation.check_bot(known, bot_id, username, self.options.new_bot)
         store.deliver_as(bot_id, username, self.started_at)
-
-    def _document(self, bug: OzhError | None) -> dict[str, Any]:
-        return self._result(bug).as_document(self.settings.journal_days)
 
     async def _prepare(self, store: PassStore) -> None:
         facts, options = self._facts, self.options

@@ -265,7 +265,6 @@ def test_a_crash_leaves_both_in_doubt_and_a_person_settles_both(
     result = ozh("discount", "--json").json()
     assert (result["swept"], result["sent"]) == (3, 0)
     assert states(users) == ["unknown"] * 3
-    assert {entry["state"] for entry in journal.find({"campaign": "discount"})} >= {"unknown"}
     assert journal.count_documents({"state": "unknown"}) == 3
     assert len(chats(bot_api)) == 1
 
