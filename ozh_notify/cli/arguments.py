@@ -52,4 +52,5 @@ UserName = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +62,17 @@ def print_line(text: str, redact: Redact) -> None:
     """Print one line of plain text, however long it is."""
     with closed_stdout_ignored():
         print(redact(text))
+
+
+def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]], redact: Redact) -> None:
+    """Print comma-separated values with a head; moments are ISO 8601."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(one.isoformat() if isinstance(one, datetime) else one for one in row)
+    with closed_stdout_ignored():
+        print(redact(text.getvalue()), end="")
 
 
 def print_table(

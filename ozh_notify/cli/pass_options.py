@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.users.recipient import CHAT_ID_BOUND, parse_language
+
+if TYPE_CHECKING:
+    from ozh_notify.config.settings import Settings
 
 YEARS = range(1970, 9999)
 """The years ``--at`` takes, so that subtracting the largest age stays in range."""
@@ -126,8 +129,8 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def parse_at(text: str, campaign: Campaign) -> datetime:
-    """An ISO 8601 moment; without an offset it is in `OZH_TIMEZONE`.
+def parse_moment(text: str, settings: Settings, option: str) -> datetime:
+    """An ISO 8601 date or moment; without an offset it is in `OZH_TIMEZONE`.
 
     Raises:
         typer.BadParameter: it is not such a moment.
@@ -135,12 +138,12 @@ def parse_at(text: str, campaign: Campaign) -> datetime:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=campaign.settings.zone)
+            moment = moment.replace(tzinfo=settings.zone)
         moment = moment.astimezone(timezone.utc)
         if moment.year not in YEARS:
             raise ValueError
         return moment
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"expected a moment such as 2026-11-24T11:00, not {text!r}", param_hint="--at"
+            f"expected a moment such as 2026-11-24T11:00, not {text!r}", param_hint=option
         ) from None

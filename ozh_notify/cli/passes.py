@@ -170,7 +170,7 @@ def complete_options(campaign: Campaign, asked: PassArguments) -> PassOptions:
     """The options, with what only the settings tell: the zone of ``--at``, and the shard."""
     options, settings = asked.options, campaign.settings
     if asked.at is not None:
-        options = replace(options, at=pass_options.parse_at(asked.at, campaign))
+        options = replace(options, at=pass_options.parse_moment(asked.at, settings, "--at"))
     if options.shard is None and settings.shards and settings.shard_index is not None:
         options = replace(options, shard=(settings.shard_index, settings.shards))
     return options

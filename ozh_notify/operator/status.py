@@ -1,8 +1,4 @@
-"""What happened lately: users by state, the last runs, what is in doubt and what is due.
-
-The recommended indexes answer all of it: due now by the campaign's own, the rest by that of the
-states, so that who never had a delivery costs nothing.
-"""
+"""What happened recently: users by state, the last runs, what is in doubt and what is due."""
 
 from __future__ import annotations
 
@@ -11,16 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.mongo.errors import with_time_limit
-from ozh_notify.mongo.operator_queries import Document, OperatorQueries
+from ozh_notify.errors import ConfigError
+from ozh_notify.mongo.client import Document
+from ozh_notify.mongo.status_queries import StatusQueries
 from ozh_notify.users import audience
 from ozh_notify.users.audience import Query
 from ozh_notify.users.delivery_state import State
 from ozh_notify.users.recipient import at_path, parse_chat_id
 from ozh_notify.users.settlement import StoredDelivery
-
-RUNS = 10
-"""Passes listed, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +25,16 @@ class Run:
     first: datetime | None
     last: datetime | None
     states: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SendingRun:
+    """A run that holds users in `sending`: it is under way, or it died."""
+
+    run: str | None
+    users: int
+    until: datetime | None
+    """When the last of its leases is over; from then on they are `unknown`."""
 
 
 @dataclass(frozen=True)
@@ -49,124 +53,83 @@ class Status:
 
     campaign: str
     due: int
-    """Users a pass would find now, those without a usable chat id included."""
+    """Users that a pass would find now, those without a usable chat id included."""
     closed: str | None
-    """Why a pass would message nobody now all the same."""
+    """Why a pass would not message them now."""
     states: dict[str, int]
     held: dict[str, int]
-    """Of those, whom no pass claims yet."""
+    """How many of them no pass may claim yet."""
     lapsed: int
     """In `sending`, and the lease is over: the next pass makes them `unknown`."""
+    sending: list[SendingRun]
     oldest_unknown: OldestUnknown | None
     runs: list[Run]
+    earlier: int
+    """Further runs that are not listed."""
 
     def as_json(self) -> dict[str, Any]:
         """The object ``--json`` prints; moments are ISO 8601."""
         return asdict(self)
 
 
-class StatusQueries(OperatorQueries):
-    """The deliveries of all campaigns, to read only."""
+async def read_status(
+    queries: StatusQueries, campaign: Campaign, now: datetime, since: datetime | None = None
+) -> Status:
+    """Everything `status` tells of one campaign; ``since``: all runs that wrote later."""
+    history = await queries.history(campaign, now, since)
+    states = [s.value for s in State]
+    found = {str(row["_id"]): row for row in history["states"]}
+    order = [*(s for s in states if s in found), *(s for s in found if s not in states)]
+    number = sum(row["runs"] for row in history["number"])
+    oldest = await queries.oldest_unknown(campaign)
+    return Status(
+        campaign=campaign.name,
+        due=await queries.count(audience.eligible(Query(campaign, now))),
+        closed=campaign.closed_reason(now),
+        states={s: found[s]["users"] for s in order},
+        held={s: found[s]["held"] for s in order},
+        lapsed=await queries.lapsed(campaign, now),
+        sending=[_sending_run(row) for row in await queries.sending(campaign)],
+        oldest_unknown=_oldest_unknown(oldest, campaign) if oldest else None,
+        runs=[_run(row) for row in history["runs"]],
+        earlier=number - len(history["runs"]),
+    )
 
-    async def status(self, campaign: Campaign, now: datetime) -> Status:
-        """Everything `status` tells of one campaign."""
-        history = await self._history(campaign, now)
-        states = [s.value for s in State]
-        found = {str(row["_id"]): row for row in history["states"]}
-        order = [*(s for s in states if s in found), *(s for s in found if s not in states)]
-        return Status(
-            campaign=campaign.name,
-            due=await self.count(audience.eligible(Query(campaign, now))),
-            closed=campaign.closed_reason(now),
-            states={s: found[s]["users"] for s in order},
-            held={s: found[s]["held"] for s in order},
-            lapsed=await self._lapsed(campaign, now),
-            oldest_unknown=await self._oldest_unknown(campaign),
-            runs=[_run(row) for row in history["runs"]],
+
+async def read_run(queries: StatusQueries, campaign: Campaign, run: str) -> list[StoredDelivery]:
+    """Who got what from a run.
+
+    Raises:
+        ConfigError: no delivery names this run.
+    """
+    found = await queries.deliveries(campaign, run)
+    if not found:
+        raise ConfigError(
+            f"no delivery of {campaign.name} names the run {run!r}: it messaged nobody, or later "
+            f"passes have written over what it left. ozh-notify status {campaign.name} lists runs"
         )
+    return found
 
-    async def deliveries(self, campaign: Campaign, run: str) -> list[StoredDelivery]:
-        """Who got what from a run, unless a later one took them on; by the state index."""
-        state_path, chat = campaign.state_path, self.settings.field_chat_id
-        where = {f"{state_path}.state": {"$gte": ""}, f"{state_path}.run": run}
-        with with_time_limit("list the deliveries of a run"):
-            found = await self.users.find(where, [state_path, chat]).to_list(None)
-        entries = [
-            StoredDelivery(user["_id"], parse_chat_id(at_path(user, chat)), kept)
-            for user in found
-            if isinstance(kept := at_path(user, state_path), dict)
-        ]
-        return sorted(entries, key=lambda entry: str(entry.at))
 
-    async def _history(self, campaign: Campaign, now: datetime) -> Document:
-        """Users by state, and by run and state; one read of the state index."""
-        state_path = campaign.state_path
-        sending = {"$eq": [f"${state_path}.state", State.SENDING.value]}
-        lasting = {"$gt": [f"${state_path}.hold_until", now]}
-        held = {"$sum": {"$cond": [{"$or": [sending, lasting]}, 1, 0]}}
-        each: Document = {
-            "_id": {"run": f"${state_path}.run", "state": f"${state_path}.state"},
-            "users": {"$sum": 1},
-            "held": held,
-            "first": {"$min": f"${state_path}.at"},
-            "last": {"$max": f"${state_path}.at"},
-        }
-        by_state = {
-            "_id": "$_id.state",
-            "users": {"$sum": "$users"},
-            "held": {"$sum": "$held"},
-        }
-        by_run = {
-            "_id": "$_id.run",
-            "first": {"$min": "$first"},
-            "last": {"$max": "$last"},
-            "states": {"$push": {"state": "$_id.state", "users": "$users"}},
-        }
-        runs = [{"$group": by_run}, {"$sort": {"last": -1, "_id": -1}}, {"$limit": RUNS}]
-        some = {
-            f"{state_path}.state": {"$gte": ""}
-        }  # any string: a range of keys, as no $exists is
-        facets = {"states": [{"$group": by_state}], "runs": runs}
-        with with_time_limit("count deliveries by state"):
-            cursor = self.users.aggregate([{"$match": some}, {"$group": each}, {"$facet": facets}])
-            [answer] = await cursor.to_list(None)
-        return dict(answer)
+def _oldest_unknown(user: Document, campaign: Campaign) -> OldestUnknown:
+    run, at = (at_path(user, f"{campaign.state_path}.{key}") for key in ("run", "at"))
+    chat = parse_chat_id(at_path(user, campaign.settings.field_chat_id))
+    return OldestUnknown(str(user["_id"]), chat, _text(run), _moment(at))
 
-    async def _oldest_unknown(self, campaign: Campaign) -> OldestUnknown | None:
-        """By the state index: every `unknown` keeps its claim."""
-        state_path = campaign.state_path
-        where = {
-            f"{state_path}.claim": {"$exists": True},
-            f"{state_path}.state": State.UNKNOWN.value,
-        }
-        with with_time_limit("look for the oldest unknown delivery"):
-            user = await self.users.find_one(where, sort=[(f"{state_path}.at", 1)])
-        if user is None:
-            return None
-        run, at = at_path(user, f"{state_path}.run"), at_path(user, f"{state_path}.at")
-        return OldestUnknown(
-            str(user["_id"]),
-            parse_chat_id(at_path(user, self.settings.field_chat_id)),
-            run if isinstance(run, str) else None,
-            at if isinstance(at, datetime) else None,
-        )
 
-    async def _lapsed(self, campaign: Campaign, now: datetime) -> int:
-        """By the state index; the sweep's own filter."""
-        state_path = campaign.state_path
-        where = {
-            f"{state_path}.claim": {"$exists": True},
-            f"{state_path}.state": State.SENDING.value,
-        }
-        return await self.count({**where, f"{state_path}.hold_until": {"$lte": now}})
+def _sending_run(row: Document) -> SendingRun:
+    return SendingRun(_text(row["_id"]), int(row["users"]), _moment(row["until"]))
 
 
 def _run(row: Document) -> Run:
-    first, last = (row[k] if isinstance(row[k], datetime) else None for k in ("first", "last"))
     states = {str(s.get("state")): int(s["users"]) for s in row["states"]}
-    return Run(
-        row["_id"] if isinstance(row["_id"], str) else None,
-        first,
-        last,
-        dict(sorted(states.items())),
-    )
+    first, last = _moment(row["first"]), _moment(row["last"])
+    return Run(_text(row["_id"]), first, last, dict(sorted(states.items())))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _moment(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None

@@ -116,6 +116,17 @@ def test_the_last_ten_runs_are_listed_the_latest_first(ozh: Ozh, users: Users) -
     assert "1 sent, 1 unreachable" in table
     assert table.index("run-11") < table.index("run-02")
     assert "run-01" not in table
+    assert shown["earlier"] == 2
+    assert "and 2 earlier: ozh-notify status --since WHEN" in table
+    since = f"{ago(hours=19.5):%Y-%m-%dT%H:%M}"
+    later = campaign(ozh("status", "discount", "--json", "--since", since))
+    assert [run["id"] for run in later["runs"]] == [f"run-{n:02}" for n in range(11, 0, -1)]
+    assert later["earlier"] == 0
+    lines = ozh("status", "--csv", "--since", since).out.splitlines()
+    assert lines[0] == "campaign,run,first,last,state,users"
+    assert len(lines) == 1 + 12
+    assert ozh("status", "--since", "tomorrow").code == 2
+    assert ozh("status", "--csv", "--json").code == 2
 
 
 def test_an_empty_collection_and_closed_hours_are_no_error(ozh: Ozh) -> None:
@@ -128,6 +139,20 @@ def test_an_empty_collection_and_closed_hours_are_no_error(ozh: Ozh) -> None:
     noon = campaign(shown)["closed"]
     assert noon is None or "in the quiet hours" in noon
     assert "due now" in ozh("status").out
+
+
+def test_a_pass_under_way_is_named_with_the_end_of_its_lease(ozh: Ozh, users: Users) -> None:
+    """After a `kill -9` it says until when nobody touches those users, and which run it was."""
+    until = now() + timedelta(minutes=9)
+    users.insert_many(held("sending", run="run-7", hold_until=until) for _ in range(2))
+    users.insert_one(held("sending", run=5, hold_until="soon"))
+    [second, first] = campaign(ozh("status", "discount", "--json"))["sending"]
+    assert (second["run"], second["users"]) == ("run-7", 2)
+    assert datetime.fromisoformat(second["until"]) == until
+    assert (first["run"], first["until"]) == (None, None)
+    table = ozh("status", "discount").out
+    assert f"run run-7 is sending to 2 users until {until:%Y-%m-%d %H:%M:%S}" in table
+    assert "run ? is sending to 1 user until ? at the latest" in table
 
 
 def test_odd_states_are_counted_and_stop_nothing(ozh: Ozh, users: Users) -> None:
@@ -168,7 +193,12 @@ def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: BotApiServer)
     table = ozh("status", "discount", "--run", run).out
     assert f"discount, run {run}: 3 users" in table
     assert all(re.search(rf"^│ {chat} +│", table, re.MULTILINE) for chat in got)
-    assert ozh("status", "discount", "--run", "x").out == "discount, run x: 0 users\n"
+    lines = ozh("status", "discount", "--run", run, "--csv").out.splitlines()
+    assert lines[0] == "chat_id,user,state,at,message_id,error"
+    assert sorted(line.split(",")[2] for line in lines[1:]) == ["sent", "sent", "unreachable"]
+    unknown = ozh("status", "discount", "--run", "x")
+    assert (unknown.code, unknown.out) == (78, "")
+    assert "no delivery of discount names the run 'x'" in unknown.err
     wrong = ozh("status", "--run", run)
     assert wrong.code == 2
     assert "CAMPAIGN" in wrong.err
