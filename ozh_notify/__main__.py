@@ -1,4 +1,4 @@
-"""The console script; handles SIGTERM from its first line on, which process 1 needs."""
+"""The console script; handles SIGTERM and SIGHUP from its first line on, which process 1 needs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ def main() -> None:
     """Run the command line; does not return."""
     open_closed_streams()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(INTERRUPTED))
     try:
         from ozh_notify.cli import run  # noqa: PLC0415 - after the handler is in place
 
         code = run()
         # The result is printed; the event loop is gone, and its signal handlers with it.
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):

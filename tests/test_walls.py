@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "messaging": {"campaigns", "users", "config", "clock", "logs"},
     "mongo": {"campaigns", "users", "effect", "config", "clock"},
     "passes": {"campaigns", "users", "effect", "messaging", "config", "clock"},
-    "operator": {"campaigns", "users", "effect", "messaging", "mongo", "passes", "config"},
+    "operator": {"campaigns", "users", "effect", "messaging", "mongo", "passes", "config", "clock"},
     "monitoring": {"campaigns", "users", "messaging", "passes", "config", "clock", "logs"},
     "sandbox": {"messaging"},
     "cli": {
@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
 
 MAX_MODULE = 250
 MAX_FUNCTION = 40
-LONG_MODULES: set[str] = {"passes/run.py", "mongo/pass_store.py"}
+LONG_MODULES: set[str] = {"mongo/pass_store.py"}
 """Modules that are still longer; none may be added."""
 LONG_FUNCTIONS: set[str] = set()
 """Functions that are still longer; none may be added."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import pymongo
@@ -14,6 +14,7 @@ from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.clock import Clock, clock_warning, difference
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
 from ozh_notify.mongo.client import SELECTION_SECONDS, Document, connect, users_collection
@@ -60,6 +61,24 @@ class MongoPassStore:
     def set_deadline(self, seconds: float) -> None:
         """Give each write so many seconds from now; one that begins later gets one short try."""
         self.retry.set_deadline(seconds)
+
+    async def check_clock(self, clock: Clock) -> None:
+        """Compare this machine's clock with MongoDB's: leases are told apart by it.
+
+        Raises:
+            ConfigError: it is off by more than a lease can bear.
+        """
+        doing = "ask for its time"
+        await self._ping(doing)
+        with translate_errors(doing), pymongo.timeout(READ_SECONDS):
+            before = clock.now()
+            hello = await self._client.admin.command("hello")
+        told = hello.get("localTime")
+        if isinstance(told, datetime):
+            told = told.replace(tzinfo=timezone.utc)
+            warning = clock_warning(difference(before, told, clock.now()))
+            if warning:
+                log.warning("%s", warning)
 
     async def sample(self, size: int) -> list[Document]:
         """The newest users, to see whether the field mapping can be right."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ozh_notify.clock import Clock
 from ozh_notify.mongo.reconcile_store import ReconcileStore
 from ozh_notify.users.recipient import at_path
 from ozh_notify.users.settlement import DeliveryFilter, SettleableState, StoredDelivery
@@ -37,6 +38,7 @@ class Listing:
 
 async def list_deliveries(store: ReconcileStore, which: DeliveryFilter, now: datetime) -> Listing:
     """Sweep, then read; also where nothing is to be settled: a lapsed claim is unknown."""
+    await store.check_clock(Clock())
     swept = await store.sweep(now)
     entries = await store.entries(which)
     sending = [] if which.state is SettleableState.SENDING else await store.sending(which)

@@ -63,7 +63,7 @@ class Claimer:
         queues.notify()
 
     def _is_needed(self) -> bool:
-        return bool(self._context.stop) or len(self._queues.ready) <= self._batch_size()
+        return bool(self._context.stop) or len(self._queues.ready) < self._batch_size()
 
     def _next_size(self) -> int:
         if self._context.limit is None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from ozh_notify.clock import Clock
 from ozh_notify.messaging.message import Message
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate, Candidates
@@ -27,6 +28,9 @@ class PassStore(Protocol):
 
     async def end_run(self, run: dict[str, Any]) -> None:
         """Store how the pass has ended."""
+
+    async def check_clock(self, clock: Clock) -> None:
+        """Compare this machine's clock with MongoDB's; one that is far off is an error."""
 
     async def sample(self, size: int) -> list[dict[str, Any]]:
         """The newest users, to see whether the field mapping can be right."""

@@ -20,6 +20,24 @@ from ozh_notify.users.candidates import Candidates
 log = logging.getLogger(__name__)
 
 
+SLOWEST_RATE = 1 / 180
+"""Messages per second of one process; at a lower rate a claim is too old before its turn."""
+
+
+def refuse_slow_rate(rate: float) -> None:
+    """Refuse a rate at which nobody could be sent to; ``rate`` is this process's share.
+
+    Raises:
+        ConfigError: the rate is below one message in three minutes.
+    """
+    if rate < SLOWEST_RATE:
+        raise ConfigError(
+            f"OZH_RATE_LIMIT: {rate:.2g} messages per second for each process is too slow: a claim "
+            "would be too old before its turn; one message in three minutes is the least "
+            f"({SLOWEST_RATE:.4f} for each shard)"
+        )
+
+
 def check_bot(known: Mapping[str, Any] | None, bot_id: int, username: str, new_bot: bool) -> None:
     """Another bot's messages would reach nobody, or the users of another bot.
 

@@ -90,6 +90,7 @@ class Pass:
         servers: AsyncExitStack,
     ) -> None:
         composer = Composer(self.campaign)
+        preparation.refuse_slow_rate(self.rate)
         for unread in campaign_unread_files(self.campaign):
             log.warning("%s", unread)
         if self._closed and not self.options.dry_run:
@@ -120,6 +121,8 @@ class Pass:
 
     async def _prepare(self, store: PassStore) -> None:
         facts, options = self._facts, self.options
+        if not options.dry_run:
+            await store.check_clock(self.clock)
         facts.no_users = not await preparation.check_sample(store, self.campaign)
         if not options.dry_run:
             facts.swept = await preparation.sweep(store, self.clock.now())

@@ -51,10 +51,14 @@ class Stop:
         self._on_signal.append(callback)
 
     def listen(self) -> None:
-        """Let SIGTERM and SIGINT stop the pass, also where this is process 1."""
+        """Let signals stop the pass, also where this is process 1.
+
+        A SIGHUP that is ignored, as under nohup, stays ignored.
+        """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._interrupted, number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, self._interrupted, number)
 
     def _interrupted(self, number: signal.Signals) -> None:
         if self._signalled_at is None:

@@ -15,10 +15,12 @@ from ozh_notify.clock import Clock
 from ozh_notify.config.load import load
 from ozh_notify.messaging.message import Composer, Message
 from ozh_notify.messaging.pacer import Pacer
+from ozh_notify.passes.claimer import batch_size
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.delivery import DeliveryLoop
 from ozh_notify.passes.dispatcher import MAX_IN_FLIGHT, MAX_UNWRITTEN
 from ozh_notify.passes.ports import MessageSender, PassStore
+from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.recorder import MAX_WRITE_BATCH
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
@@ -32,14 +34,15 @@ IN_DOUBT = MAX_UNWRITTEN + MAX_WRITE_BATCH + MAX_IN_FLIGHT
 class Slow:
     """Claims and sends at once, but takes its time to record; remembers the most in doubt."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, claim_seconds: float = 0) -> None:
+        self.seconds, self.claim_seconds = seconds, claim_seconds
         self.sent = self.recorded = self.in_doubt = 0
 
     async def claim(
         self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
     ) -> Claimed:
         """All of them."""
+        await asyncio.sleep(self.claim_seconds)
         at = Clock().monotonic()
         return Claimed(
             [Recipient(c.id, 1, "", "", claim_id, query.now, at, 1, False) for c in batch]
@@ -66,8 +69,32 @@ async def test_sending_waits_for_a_recorder_that_lags(
     rate: int, users: int, seconds: float, at_most: int
 ) -> None:
     """However slow the database, what is sent and not recorded is half a second's work."""
+    slow = Slow(seconds)
+    counts, stop = await delivered(slow, rate, users)
+    assert (counts.sent, slow.recorded, stop.reason) == (users, users, None)
+    assert slow.in_doubt <= at_most
+
+
+async def test_a_slow_claim_does_not_cap_the_rate() -> None:
+    """A claim of 0.4 s is learned, and the batch grows: 200 users at 100/s take two seconds."""
+    began = Clock().monotonic()
+    counts, _ = await delivered(Slow(0, claim_seconds=0.4), 100, 200)
+    assert counts.sent == 200
+    assert Clock().monotonic() - began < 3.2
+
+
+def test_a_batch_grows_with_the_claim_within_a_hundred() -> None:
+    """What is sent in 0.2 s, or in one and a half claims where they are slow."""
+    assert batch_size(20, 0.01) == 4
+    assert batch_size(20, 0.4) == 12
+    assert batch_size(1, 0.01) == 1
+    assert batch_size(1000, 0.01) == 100
+
+
+async def delivered(slow: Slow, rate: float, users: int) -> tuple[OutcomeCounts, Stop]:
+    """Deliver to so many users by a scripted database and bot."""
     campaign = Discount(load(None, {"MONGO_URI": "mongodb://h/d"})[0])
-    slow, stop = Slow(seconds), Stop()
+    stop = Stop()
     found = Candidates(10_000)
     for number in range(users):
         found.add(Candidate(number, False))
@@ -84,9 +111,7 @@ async def test_sending_waits_for_a_recorder_that_lags(
         clock=Clock(),
         has_delivered=True,
     )
-    counts = await DeliveryLoop(context).run(found)
-    assert (counts.sent, slow.recorded, stop.reason) == (found.valid, found.valid, None)
-    assert slow.in_doubt <= at_most
+    return await DeliveryLoop(context).run(found), stop
 
 
 @pytest.mark.parametrize(

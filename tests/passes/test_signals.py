@@ -67,6 +67,7 @@ MOMENTS: dict[str, tuple[signal.Signals, dict[str, Any] | None, int]] = {
     "before anything was delivered": (signal.SIGTERM, {"do": "slow", "seconds": 1}, 1),
     "while some are slow": (signal.SIGTERM, {"do": "slow", "seconds": 1.5, "skip": 4}, 7),
     "in a flood wait": (signal.SIGINT, {"do": "flood", "retry_after": 90, "skip": 4}, 5),
+    "when an ssh session closes": (signal.SIGHUP, None, 5),
     "among strangers": (signal.SIGTERM, {"do": "not_found", "times": 9}, 4),
 }
 """The signal, what the Bot API does meanwhile, and after how many requests the signal comes."""
@@ -131,6 +132,26 @@ def test_a_telegram_that_does_not_answer_leaves_unknown_in_time(
 
 
 # --- before and after ---
+
+
+def test_a_hangup_that_is_ignored_stops_nothing(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Under nohup a pass outlives the session that started it."""
+    users.insert_many(people(20))
+    process = subprocess.Popen(
+        ["nohup", OZH, "discount", "--json", "--rate", "20"],
+        env=ozh.environment,
+        cwd=ozh.folder,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_until(asked(bot_api, "sendMessage", 3), "three messages")
+    process.send_signal(signal.SIGHUP)
+    result = ended(ozh, process)
+    assert (result.code, result.json()["sent"]) == (0, 20), result.err
 
 
 @pytest.mark.parametrize("number", BOTH)
