@@ -17,6 +17,8 @@ class Facts:
     """What a pass has learned so far; its result is made of it, however the pass ends."""
 
     bot: str | None = None
+    has_delivered: bool = False
+    """Whether a bot has ever delivered a message to these users."""
     no_users: bool = False
     swept: int = 0
     found: Candidates = field(default_factory=lambda: Candidates(0))

@@ -118,6 +118,9 @@ class Pass:
         known = await store.begin_run({**begun, "status": "running"})
         preparation.check_bot(known, bot_id, username, self.options.new_bot)
         store.deliver_as(bot_id, username, self.started_at)
+        # A bot that takes over has not delivered, whatever the users' documents say.
+        is_known = known is not None and known.get("bot_id") == bot_id
+        self._facts.has_delivered = is_known or (known is None and await store.has_delivered())
 
     async def _prepare(self, store: PassStore) -> None:
         facts, options = self._facts, self.options
@@ -144,7 +147,7 @@ class Pass:
             pacer=self.pacer,
             stop=self.stop,
             clock=self.clock,
-            has_delivered=await self._unless_stopped(store.has_delivered()),
+            has_delivered=self._facts.has_delivered,
             limit=self.options.limit,
             any_time=self.options.any_time,
         )
