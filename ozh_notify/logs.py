@@ -80,6 +80,18 @@ class JsonFormatter(logging.Formatter):
         return self._redact(json.dumps(fields, ensure_ascii=False, default=str))
 
 
+class CurrentStderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at each line: a progress bar replaces it for a while."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # a property instead of an attribute
+        """The stream of this moment."""
+        return sys.stderr
+
+
 def setup(
     kind: Literal["auto", "text", "json"],
     redact: Redactor,
@@ -92,7 +104,7 @@ def setup(
     """Send this program's log lines to stderr; other libraries' only from warnings on."""
     if kind == "auto":
         kind = "json" if "KUBERNETES_SERVICE_HOST" in os.environ else "text"
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream) if stream else CurrentStderr()
     journald = _is_journal(handler.stream)
     handler.setFormatter(
         JsonFormatter(redact) if kind == "json" else TextFormatter(redact, journald=journald)

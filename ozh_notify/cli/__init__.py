@@ -55,6 +55,7 @@ app = typer.Typer(
     name="ozh-notify",
     cls=Group,
     help="Message the users of a Telegram bot: each exactly once, at Telegram's pace.",
+    epilog="Start with: ozh-notify check. Documentation: README.md, and docs/ beside it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain: importing rich for it takes as long as all the rest of --help

@@ -47,7 +47,12 @@ AnyCampaignName = Annotated[
     ),
 ]
 UserName = Annotated[
-    str, typer.Argument(metavar="USER", show_default=False, help="A chat id, or an _id.")
+    str,
+    typer.Argument(
+        metavar="USER",
+        show_default=False,
+        help="A chat id, an _id, or @username where OZH_FIELD_USERNAME is set.",
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")

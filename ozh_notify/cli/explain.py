@@ -53,9 +53,7 @@ async def explain_user(campaign: Campaign, name: str) -> Explanation:
         found = await queries.find(name)
         if len(found) > 1:
             ids = ", ".join(str(user["_id"]) for user in found[:5])
-            raise ConfigError(
-                f"{len(found)} documents have the chat id {name}: name one by its _id ({ids})"
-            )
+            raise ConfigError(f"{len(found)} documents match {name}: name one by its _id ({ids})")
         [user] = found
 
         async def matches(where: dict[str, Any]) -> bool:

@@ -134,11 +134,13 @@ class OperatorQueries:
             await self.users.create_index(list(index.keys), name=name, **options)
 
     async def find(self, text: str) -> list[Document]:
-        """The documents of a user named by chat id, else by `_id`; usually one.
+        """The documents of a user named by chat id, `_id` or @username; usually one.
 
         Raises:
-            ConfigError: nobody is named so.
+            ConfigError: no user has this name.
         """
+        if text.startswith("@"):
+            return await self._find_by_username(text)
         field = self.settings.field_chat_id
         by_chat = {field: {"$in": [int(text), str(int(text))]}} if _number(text) else None
         for where in (by_chat, {"_id": {"$in": _ids(text)}}):
@@ -149,6 +151,23 @@ class OperatorQueries:
                     return list(found)
         place = f"{database(self.settings)}.{self.settings.users_collection}"
         raise ConfigError(f"no user of {place} has the chat id ({field}) or the _id {text!r}")
+
+    async def _find_by_username(self, text: str) -> list[Document]:
+        """By `OZH_FIELD_USERNAME`, stored with or without the @, in any case."""
+        field, name = self.settings.field_username, text.removeprefix("@")
+        if not field:
+            raise ConfigError(
+                f"{text}: set OZH_FIELD_USERNAME to the field that holds user names, or name the "
+                "user by the chat id"
+            )
+        # Telegram's user names are letters, digits and underscores, and their case does not count.
+        where = {field: {"$regex": f"^@?{re.escape(name)}$", "$options": "i"}}
+        with with_time_limit("look for the user"):
+            found = list(await self.users.find(where).to_list(None)) if name else []
+        if not found:
+            place = f"{database(self.settings)}.{self.settings.users_collection}"
+            raise ConfigError(f"no user of {place} has the user name {text!r} in {field}")
+        return found
 
     async def matches(self, user_id: Any, where: Filter) -> bool:
         """Whether the server counts this user in; it alone decides, as in a scan."""

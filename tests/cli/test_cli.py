@@ -335,6 +335,17 @@ def test_progress_is_shown_on_a_terminal_only(ozh: Ozh, users: Users) -> None:
     assert (piped.code, piped.err) == (0, "")
 
 
+def test_log_lines_beside_the_progress_bar_stand_on_lines_of_their_own(
+    ozh: Ozh, users: Users
+) -> None:
+    """The bar is taken away before each line, and drawn again below it."""
+    users.insert_many([discount_user() for _ in range(4)])
+    _, text = on_a_terminal(ozh, "-v", "discount", "--rate", "3", stdout=False)
+    before = re.findall(r"(.)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text, re.DOTALL)
+    assert len(before) >= 5
+    assert {repr(one) for one in before} <= {repr("\n"), repr("\r"), repr("K")}, text
+
+
 @pytest.mark.parametrize(
     "locale",
     [

@@ -113,7 +113,25 @@ def test_a_user_nobody_finds_or_two_find_is_a_clear_error(ozh: Ozh, users: Users
     assert "has the chat id (telegram_id) or the _id '1234567'" in unknown.err
     twice = ozh("explain", "discount", "77")
     assert twice.code == 78
-    assert "2 documents have the chat id 77: name one by its _id" in twice.err
+    assert "2 documents match 77: name one by its _id" in twice.err
+
+
+def test_a_user_is_found_by_username_where_its_field_is_set(ozh: Ozh, users: Users) -> None:
+    """In any case, with or without the @ in the document; `mute` finds them, too."""
+    anna, boris = user(handle="Anna_K"), user(handle="@boris", profile={"name": "anna.k"})
+    users.insert_many([anna, boris, user(handle=None), user(handle="Anna_K2")])
+    named: dict[str, Any] = {"OZH_FIELD_USERNAME": "handle"}
+    for name, document in (("@anna_k", anna), ("@Boris", boris)):
+        found = ozh("explain", "discount", name, "--json", **named)
+        assert found.code == 0, found.err
+        assert found.json()["user"] == str(document["_id"])
+    assert ozh("mute", "@anna_k", **named).out == "@anna_k is muted: changed 1 of 1 document\n"
+    missing = ozh("explain", "discount", "@anna.k", **named)
+    assert missing.code == 78
+    assert "has the user name '@anna.k' in handle" in missing.err
+    unset = ozh("explain", "discount", "@anna_k")
+    assert unset.code == 78
+    assert "set OZH_FIELD_USERNAME" in unset.err
 
 
 @pytest.mark.parametrize("name", ["", "'", "{}", "9" * 23, "Анна", "\0"])
