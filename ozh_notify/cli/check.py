@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,21 +24,30 @@ def add(app: typer.Typer) -> None:
     app.command("check")(run_check_command)
 
 
-def run_check_command(context: typer.Context, as_json: AsJson = False) -> None:
+def run_check_command(
+    context: typer.Context,
+    as_json: AsJson = False,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Print only .env lines for the fields it guessed.")
+    ] = False,
+) -> None:
     """Is everything ready: settings, MongoDB, fields, indexes, bot, templates; writes nothing.
 
     Exit 0: ready, with or without warnings. 78: something in the configuration is wrong.
     69: the configuration is right, but MongoDB or Telegram cannot be reached.
     """
-    from ozh_notify.operator.check import exit_code, verdict
+    from ozh_notify.operator.check import exit_code, suggestions, verdict
 
-    lines, redact = run_checks(context.obj)
-    code = exit_code(lines)
-    if as_json:
-        shown = {"version": __version__, "verdict": verdict(lines).value, "exit_code": int(code)}
-        print_json({**shown, "lines": [line.as_json() for line in lines]}, redact)
+    results, redact = run_checks(context.obj)
+    code = exit_code(results)
+    if suggest:
+        for suggestion in suggestions(results):
+            print_line(suggestion, redact)
+    elif as_json:
+        shown = {"version": __version__, "verdict": verdict(results).value, "exit_code": int(code)}
+        print_json({**shown, "results": [result.as_json() for result in results]}, redact)
     else:
-        print_check(lines, redact)
+        print_check(results, redact)
     raise typer.Exit(code)
 
 
@@ -46,6 +55,7 @@ def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]
     """Every check, also where the settings have problems."""
     import asyncio
 
+    from ozh_notify.config.env_file import working_directory
     from ozh_notify.config.load import examine
     from ozh_notify.operator.check import check
 
@@ -58,7 +68,7 @@ def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]
     logs.setup(found.log_format, redact, enabled=found.logging_enabled, verbose=common.verbose,
                quiet=common.quiet)  # fmt: skip
     file = common.env_file or Path(".env")
-    where = f"and {file}" if file.is_file() else f"alone: no {file} in {Path.cwd()}"
+    where = f"and {file}" if file.is_file() else f"alone: there is no .env in {working_directory()}"
     work = check(
         found,
         [campaign(found) for campaign in campaigns.values()],
@@ -72,7 +82,7 @@ def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]
 
 def broken_campaign_results() -> list[CheckResult]:
     """A problem for each campaign of another package that cannot be used."""
-    from ozh_notify.operator.check.line import problem
+    from ozh_notify.operator.check.result import problem
 
     return [
         problem(f"campaign {broken.name}", broken.reason, "correct its package, or uninstall it")
@@ -80,16 +90,16 @@ def broken_campaign_results() -> list[CheckResult]:
     ]
 
 
-def print_check(lines: Sequence[CheckResult], redact: Redact) -> None:
-    """Print one row a line, and whether everything is ready."""
-    rows = [(line.about, line.verdict.value, _finding_and_remedy(line)) for line in lines]
+def print_check(results: Sequence[CheckResult], redact: Redact) -> None:
+    """Print one row per result, and whether everything is ready."""
+    rows = [(one.subject, one.verdict.value, _finding_and_remedy(one)) for one in results]
     print_table(f"ozh-notify {__version__}: is everything ready?", ("", "", ""), rows, redact)
-    numbers = Counter(line.verdict.value for line in lines)
+    numbers = Counter(one.verdict.value for one in results)
     several = ", ".join(count(n, word) for word in ("problem", "warning") if (n := numbers[word]))
     ready = "not ready" if numbers["problem"] else "ready"
     print_line(f"{ready}: {several}" if several else ready, redact)
 
 
-def _finding_and_remedy(line: CheckResult) -> str:
+def _finding_and_remedy(result: CheckResult) -> str:
     """Both in one cell: a terminal has no room for another column."""
-    return f"{line.found} → {line.do}" if line.do else line.found
+    return f"{result.finding} → {result.remedy}" if result.remedy else result.finding

@@ -13,7 +13,7 @@ from ozh_notify.errors import ConfigError
 from ozh_notify.messaging import html as telegram_html
 from ozh_notify.messaging.template_checks import check_rendered
 from ozh_notify.messaging.template_files import TemplateFile, best_language, template_files
-from ozh_notify.messaging.templates import check_variables, compile_file, environment
+from ozh_notify.messaging.templates import check_variables, compile_file, environment, words_of
 from ozh_notify.users.recipient import MAX_NAME
 
 SAMPLE_NAMES = ("Анна", "", "<" * MAX_NAME)
@@ -49,6 +49,8 @@ class Composer:
         self._variables = dict(campaign.template_variables())
         self.files: tuple[TemplateFile, ...] = template_files(campaign)
         """The text of each language, the one without a language first."""
+        self.words: set[str] = set()
+        """The words that the texts use, of those that the campaign has."""
         env = environment(campaign)
         self._templates = {file.language: self._checked(env, file) for file in self.files}
         self.compose: Callable[[str, str], Message] = lru_cache(KEPT_MESSAGES)(self._compose)
@@ -84,6 +86,7 @@ class Composer:
     def _checked(self, env: jinja2.Environment, file: TemplateFile) -> jinja2.Template:
         template, source = compile_file(env, file)
         path = str(file.path)
+        self.words |= words_of(env, source) & {*self._variables}
         check_variables(env, path, source, {*self._variables, "first_name"})
         for name in SAMPLE_NAMES:
             check_rendered(path, source, template, {**self._variables, "first_name": name or None})

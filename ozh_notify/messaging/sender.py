@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.constants import ParseMode
 from telegram.error import TelegramError
+from telegram.warnings import PTBUserWarning
 
 from ozh_notify.campaigns import Button
 from ozh_notify.config.settings import Settings
@@ -74,6 +76,24 @@ class TelegramSender:
             raise Unavailable(f"Telegram cannot be reached at {self._where}: {text}") from None
         except (KeyError, TypeError, AttributeError, ValueError):
             raise Unavailable(f"what answers at {self._where} is not a Bot API") from None
+
+    async def chat_name(self, chat_id: int) -> str:
+        """What Telegram calls a chat, by ``getChat``.
+
+        Raises:
+            ConfigError, Unavailable: the bot may not write there, or Telegram gave no answer.
+        """
+        try:
+            with warnings.catch_warnings():
+                # `get_chat` needs fields that older servers do not send; we need the name alone.
+                warnings.simplefilter("ignore", PTBUserWarning)
+                chat = await self._bot.do_api_request("getChat", {"chat_id": chat_id})
+        except RequestRefused as error:
+            raise ConfigError(self._redact(str(error))) from None
+        except TelegramError as error:
+            raise Unavailable(self._redact(str(error))) from None
+        names = [chat.get(key) for key in ("title", "first_name", "last_name", "username")]
+        return " ".join(name for name in names[:3] if name) or str(names[3] or chat_id)
 
     async def close(self) -> None:
         """Close all connections."""

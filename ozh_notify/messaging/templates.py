@@ -62,6 +62,11 @@ def check_variables(env: jinja2.Environment, path: str, source: str, known: set[
         )
 
 
+def words_of(env: jinja2.Environment, source: str) -> set[str]:
+    """The words that a template uses."""
+    return set(meta.find_undeclared_variables(env.parse(source)))
+
+
 def plural(count: object, one: str, few: str, many: str) -> str:
     """The Russian form for a number: 1 день, 3 дня, 5 дней, 2.5 дня."""
     number = float(str(count))

@@ -24,6 +24,7 @@ from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Query, and_filters
 from ozh_notify.users.candidates import Candidate, Candidates
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
+from ozh_notify.users.extra_filter import filter_fields
 from ozh_notify.users.recipient import MISSING, Claimed, Recipient, at_path
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,8 @@ class MongoPassStore:
 
     async def sample(self, size: int) -> list[Document]:
         """The newest users, to see whether the field mapping can be right."""
-        cursor = self.users.find({}, self._fields(self._criteria_fields()))
+        looked_at = [*self._criteria_fields(), *filter_fields(self.settings.extra_filter)]
+        cursor = self.users.find({}, self._fields(looked_at))
         return await self._fetch_all(
             cursor.sort("_id", -1).limit(size), "look at a sample of users"
         )

@@ -53,14 +53,14 @@ def check_bot(known: Mapping[str, Any] | None, bot_id: int, username: str, new_b
     )
 
 
-async def check_sample(store: PassStore, campaign: Campaign) -> bool:
+async def check_sample(store: PassStore, campaign: Campaign, now: datetime) -> bool:
     """Check the field mapping against the newest users; returns whether there are any users.
 
     Raises:
         ConfigError: the mapping looks wrong, and a pass could message the wrong users.
     """
     sample = await store.sample(field_mapping.SAMPLE_SIZE)
-    findings = field_mapping.check_mapping(sample, campaign)
+    findings = field_mapping.check_mapping(sample, campaign, now)
     for warning in findings.warnings:
         log.warning("%s", warning)
     if findings.errors:

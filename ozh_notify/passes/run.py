@@ -126,7 +126,8 @@ class Pass:
         facts, options = self._facts, self.options
         if not options.dry_run:
             await store.check_clock(self.clock)
-        facts.no_users = not await preparation.check_sample(store, self.campaign)
+        now = self.clock.now()
+        facts.no_users = not await preparation.check_sample(store, self.campaign, now)
         if not options.dry_run:
             facts.swept = await preparation.sweep(store, self.clock.now())
         facts.found = await preparation.scan(store, self._query(), options.limit)

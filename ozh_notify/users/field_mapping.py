@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ozh_notify.campaigns import Campaign, Criterion, Kind
 from ozh_notify.config.problem import Problem
+from ozh_notify.users.extra_filter import check_extra_filter
 from ozh_notify.users.recipient import MISSING, at_path, parse_chat_id
 
 SAMPLE_SIZE = 200
@@ -20,6 +21,12 @@ ANY_TIME = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 """The fields that a campaign reads do not depend on the moment."""
 MIN_VALUES = 20
 """With at least this many values of a wrong type, we blame the mapping, not single documents."""
+MIN_FUTURE = 3
+"""With at least this many dates in the future, we blame the backend, not a single test user."""
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""A date that is less than this in the future may come from a clock that is fast."""
+
+EXPECTED = {Kind.DATE: "a date", Kind.NUMBER: "a number", Kind.FLAG: "true or false"}
 
 
 @dataclass
@@ -31,7 +38,7 @@ class Findings:
     warnings: list[Problem] = field(default_factory=list)
 
 
-def check_mapping(sample: Sequence[Any], campaign: Campaign) -> Findings:
+def check_mapping(sample: Sequence[Any], campaign: Campaign, now: datetime) -> Findings:
     """Compare the newest users with what the campaign's criteria expect of their fields."""
     found, settings = Findings(), campaign.settings
     if not sample:
@@ -45,6 +52,8 @@ def check_mapping(sample: Sequence[Any], campaign: Campaign) -> Findings:
         errors.append(Problem("OZH_FIELD_CHAT_ID", text))
     for criterion in criteria_by_variable(campaign):
         _check_field(sample, criterion, campaign, errors, found.warnings)
+        found.warnings += check_dates(sample, criterion, now)
+    found.warnings += check_extra_filter(sample, settings.extra_filter)
     return found
 
 
@@ -56,15 +65,21 @@ def _check_field(
     warnings: list[Problem],
 ) -> None:
     values = present_values(sample, criterion)
-    types = Counter(map(type_name, values))
+    wrong = Counter(name for name in map(type_name, values) if name not in criterion.kind.value)
     if not values:
-        problem, is_error = _missing(criterion, campaign, len(sample))
-        (errors if is_error else warnings).append(problem)
-    elif not any(name in criterion.kind.value for name in types):
+        if problem := _missing(criterion, campaign, len(sample)):
+            (warnings if criterion.kind is not Kind.FLAG else errors).append(problem)
+    elif wrong.total() == len(values):
         expected = criterion.kind.name.lower()
-        text = f"the field {criterion.field!r} holds {_listed(types)}, but {expected} is expected"
+        text = f"the field {criterion.field!r} holds {_listed(wrong)}, but {expected} is expected"
         blamed = errors if len(values) >= MIN_VALUES else warnings
         blamed.append(Problem(criterion.variable, text))
+    elif wrong.total() >= MIN_VALUES:
+        text = (
+            f"{wrong.total()} of {len(values)} values in {criterion.field!r} are {_listed(wrong)}"
+        )
+        remedy = f"nobody is messaged where it is not {EXPECTED[criterion.kind]}"
+        warnings.append(Problem(criterion.variable, text, remedy))
 
 
 def present_values(sample: Sequence[Any], criterion: Criterion) -> list[Any]:
@@ -74,17 +89,36 @@ def present_values(sample: Sequence[Any], criterion: Criterion) -> list[Any]:
     return [value for value in values if not any(value is one for one in absent)]
 
 
-def _missing(criterion: Criterion, campaign: Campaign, users: int) -> tuple[Problem, bool]:
-    """What to say of a field that no user has, and whether it ends the pass."""
+def _missing(criterion: Criterion, campaign: Campaign, users: int) -> Problem | None:
+    """What to say about a field that no user has.
+
+    Many backends add a flag only when it becomes true: a flag that the operator named is right.
+    """
     variable = criterion.variable
     text = f"the field {criterion.field!r} is in none of {users} users"
     if criterion.kind is not Kind.FLAG:
         remedy = f"name the right field in {variable}, or nobody is eligible"
-        return Problem(variable, text, remedy), False
+        return Problem(variable, text, remedy)
     if campaign.settings.set_explicitly(variable):
-        remedy = "as the variable is set, it counts as false in all"
-        return Problem(variable, text, remedy), False
-    return Problem(variable, text, "set the variable if that is its name all the same"), True
+        return None
+    return Problem(variable, text, "set the variable if that is its name all the same")
+
+
+def check_dates(sample: Sequence[Any], criterion: Criterion, now: datetime) -> list[Problem]:
+    """A warning where several dates of the past lie in the future."""
+    if criterion.kind is not Kind.DATE:
+        return []
+    dates = [v for v in present_values(sample, criterion) if isinstance(v, datetime)]
+    late = [date - now for date in dates if date > now + CLOCK_DIFFERENCE]
+    if len(late) < MIN_FUTURE:
+        return []
+    hours = max(late) / timedelta(hours=1)
+    text = (
+        f"{len(late)} of {len(dates)} dates in {criterion.field!r} are in the future, "
+        f"by up to {hours:.1f} hours"
+    )
+    remedy = "MongoDB keeps dates in UTC: does your backend store local time?"
+    return [Problem(criterion.variable, text, remedy)]
 
 
 def type_name(value: Any) -> str:

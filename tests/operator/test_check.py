@@ -19,6 +19,7 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import on_a_terminal
 from tests.conftest import PASSWORD, Finished, Ozh
 from tests.helpers.users import (
+    ago,
     bonus_user,
     discount_user,
     now,
@@ -49,14 +50,14 @@ def renamed(documents: list[dict[str, Any]], **names: str | None) -> list[dict[s
 
 def line(result: Finished, about: str) -> dict[str, str]:
     """The one line about something."""
-    [found] = [one for one in result.json()["lines"] if one["about"] == about]
+    [found] = [one for one in result.json()["results"] if one["subject"] == about]
     return dict(found)
 
 
 def lines(result: Finished, verdict: str) -> dict[str, str]:
     """What all lines of a verdict say, by what they are about."""
-    shown = [one for one in result.json()["lines"] if one["verdict"] == verdict]
-    return {one["about"]: f"{one['found']} → {one['do']}" for one in shown}
+    shown = [one for one in result.json()["results"] if one["verdict"] == verdict]
+    return {one["subject"]: f"{one['finding']} → {one['remedy']}" for one in shown}
 
 
 async def looked(ozh: Ozh, /, **extra: str) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -66,7 +67,7 @@ async def looked(ozh: Ozh, /, **extra: str) -> tuple[int, dict[str, tuple[str, s
     campaigns = [kind(settings) for kind in registry().values()]
     found = await check(settings, campaigns, now(), problems=problems, warnings=warnings)
     ozh.outputs.append(repr(found))
-    shown = {one.about: (one.verdict.value, f"{one.found} → {one.do}") for one in found}
+    shown = {one.subject: (one.verdict.value, f"{one.finding} → {one.remedy}") for one in found}
     return exit_code(found), shown
 
 
@@ -76,28 +77,31 @@ async def looked(ozh: Ozh, /, **extra: str) -> tuple[int, dict[str, tuple[str, s
 def test_where_all_is_well_every_line_is_ok_but_what_a_test_server_lacks(
     ozh: Ozh, users: Users
 ) -> None:
-    """Settings, server, collection, each field, indexes, bot, texts, hours, rate and fuse."""
+    """Settings, server, collection, each field, indexes, bot, texts, hours, rate and limit."""
     users.insert_many(crowd())
     assert ozh("indexes", "--create", "--json").code == 0
-    result = ozh("check", "--json", **OFFER, OZH_RATE_LIMIT="20")
+    result = ozh("check", "--json", **OFFER, OZH_RATE_LIMIT="20", OZH_QUIET_HOURS="22:00-09:00")
     assert result.code == 0, result.out
     shown = result.json()
     assert (shown["version"], shown["exit_code"]) == (__version__, 0)
-    assert (shown["verdict"], list(lines(result, "warning"))) == ("warning", ["account", "watched"])
-    assert "asks for no password" in line(result, "account")["found"]
-    assert [one["about"] for one in shown["lines"]] == [
+    assert shown["verdict"] == "warning"
+    warned = [name for name in lines(result, "warning") if name != "Python"]  # this machine's
+    assert warned == ["account", "monitoring"]
+    assert "asks for no password" in line(result, "account")["finding"]
+    assert [one["subject"] for one in shown["results"] if one["subject"] != "Python"] == [
         *("settings", "MongoDB", "account", "collection"),
         *("field telegram_id", "field generations_count", "field balance"),
         *("field first_generation_at", "field discount_offered", "field registered_at"),
         *("field daily_bonus_claimed_today", "field first_name", "field language_code"),
         *("field ozh_notify", "chat ids", "indexes", "bot"),
-        *("template discount", "template daily_bonus", "offer", "time zone"),
-        *("hours of discount", "hours of daily-bonus", "rate", "fuse", "watched"),
+        *("template discount", "offer", "template daily_bonus", "time zone"),
+        *("hours of discount", "hours of daily-bonus", "quiet hours", "rate"),
+        *("recipient limit", "monitoring"),
     ]
-    assert line(result, "field registered_at")["found"] == "in 120 of 120 users: date"
-    assert line(result, "bot")["found"].startswith("@ozhivlyator_demo_bot at http://127.0.0.1")
-    assert "Анна, ваша картинка ожила" in line(result, "template discount")["found"]
-    assert "UTC, where it is 20" in line(result, "time zone")["found"]
+    assert line(result, "field registered_at")["finding"] == "in 120 of 120 users: date"
+    assert line(result, "bot")["finding"].startswith("@ozhivlyator_demo_bot at http://127.0.0.1")
+    assert "Анна, ваша картинка ожила" in line(result, "template discount")["finding"]
+    assert "UTC, where it is 20" in line(result, "time zone")["finding"]
     assert line(result, "MongoDB")["verdict"] == "ok"
 
 
@@ -106,8 +110,9 @@ def test_the_table_says_the_same_to_people_and_fits_a_terminal(ozh: Ozh, users: 
     users.insert_many(crowd(5))
     table = ozh("check").out
     assert "is everything ready?" in table
-    assert "missing: ozh_discount, " in table
-    assert "→ ozh-notify indexes --create" in table
+    words = " ".join(table.replace("│", " ").split())
+    assert "missing: ozh_discount, " in words
+    assert "→ ozh-notify indexes --create" in words
     assert table.rstrip().splitlines()[-1].startswith("ready: ")
     code, narrow = on_a_terminal(ozh, "check", COLUMNS="80", NO_COLOR="1")
     assert code == 0
@@ -139,8 +144,8 @@ def test_wrong_settings_are_lines_and_the_rest_is_looked_at_all_the_same(
     wrong: dict[str, Any] = {"OZH_RATE_LIMIT": "fast", "OZH_RATE_LIMT": "5"}
     result = ozh("check", "--json", **wrong, TELEGRAM_BOT_TOKEN=None)
     assert result.code == 78
-    about = [one for one in result.json()["lines"] if one["about"] == "settings"]
-    assert [(one["verdict"], one["found"], one["do"]) for one in about] == [
+    about = [one for one in result.json()["results"] if one["subject"] == "settings"]
+    assert [(one["verdict"], one["finding"], one["remedy"]) for one in about] == [
         (
             *("problem", "TELEGRAM_BOT_TOKEN: missing"),
             "set it to the bot's token, from @BotFather, or name in TELEGRAM_BOT_TOKEN_FILE "
@@ -151,11 +156,15 @@ def test_wrong_settings_are_lines_and_the_rest_is_looked_at_all_the_same(
             *("warning", "OZH_RATE_LIMT: not a known variable"),
             "did you mean OZH_RATE_LIMIT?",
         ),
+        (
+            *("warning", f"there is no .env in {ozh.folder}"),
+            "run ozh-notify in the folder that has one, or name it with --env-file",
+        ),
     ]
-    assert line(result, "bot")["found"] == "not looked at"
+    assert line(result, "bot")["finding"] == "skipped"
     assert line(result, "MongoDB")["verdict"] == "ok"
     assert line(result, "field balance")["verdict"] == "ok"
-    assert "rate" not in [one["about"] for one in result.json()["lines"]]
+    assert "rate" not in [one["subject"] for one in result.json()["results"]]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +183,7 @@ async def test_what_a_wrong_setting_touches_is_not_looked_at(
     """A default in its place would tell of a database or a bot that nobody meant."""
     code, lines = await looked(ozh, **extra)
     assert code == 78
-    assert [about for about, (_, words) in lines.items() if "not looked at" in words] == skipped
+    assert [about for about, (_, words) in lines.items() if "skipped" in words] == skipped
     assert lines[looked_at][0] in ("ok", "problem")
     assert ("time zone" in lines) is ("OZH_TIMEZONE" not in extra)
 
@@ -240,8 +249,10 @@ def test_a_missing_field_is_named_with_the_likelier_one(ozh: Ozh, users: Users) 
     result = ozh("check", "--json")
     assert result.code == 78
     date = line(result, "field registered_at")
-    assert (date["verdict"], date["found"]) == ("warning", "in none of 120 users")
-    assert date["do"] == ("'created_at' looks like a date: OZH_FIELD_REGISTERED_AT=created_at ?")
+    assert (date["verdict"], date["finding"]) == ("warning", "in none of 120 users")
+    assert date["remedy"] == (
+        "'created_at' looks like a date: OZH_FIELD_REGISTERED_AT=created_at ?"
+    )
     assert lines(result, "problem").keys() == {"field telegram_id"}
     assert "OZH_FIELD_CHAT_ID=tg_id ?" in lines(result, "problem")["field telegram_id"]
     right: dict[str, Any] = {"OZH_FIELD_REGISTERED_AT": "created_at", "OZH_FIELD_CHAT_ID": "tg_id"}
@@ -281,12 +292,12 @@ def test_the_verdict_on_a_field_is_that_of_a_pass(
 async def test_chat_ids_in_two_documents_are_a_warning_unless_an_index_forbids_them(
     ozh: Ozh, users: Users
 ) -> None:
-    """Whoever stands twice gets two messages; the number and its digits are one chat."""
+    """The number and its digits are one chat."""
     users.insert_many([user(telegram_id=77), user(telegram_id="77"), user(), user()])
     code, lines = await looked(ozh)
     verdict, words = lines["chat ids"]
     assert (code, verdict) == (0, "warning")
-    assert "1 stand in more than one document among the newest 4 users: 77" in words
+    assert "1 chat id appears in more than one document among the newest 4 users: 77" in words
     assert "a unique index on telegram_id" in words
     users.delete_one({"telegram_id": "77"})
     assert "each in one document" in (await looked(ozh))[1]["chat ids"][1]
@@ -295,17 +306,72 @@ async def test_chat_ids_in_two_documents_are_a_warning_unless_an_index_forbids_t
 
 
 async def test_the_extra_filter_is_tried_on_the_sample(ozh: Ozh, users: Users) -> None:
-    """The server's refusal is a problem; a filter that leaves nobody is worth a look."""
-    users.insert_many(crowd(6))
+    """The server's refusal and a mistyped field are problems; nobody left is worth a look."""
+    users.insert_many(crowd(6, banned=False))
     for extra, verdict, words in (
         ('{"balance": {"$nonsense": 1}}', "problem", "MongoDB refused"),
-        ('{"banned": true}', "warning", "leaves 0 of 6 users"),
+        ('{"balance": 77}', "warning", "leaves 0 of 6 users"),
+        (
+            '{"baned": {"$ne": true}}',
+            "problem",
+            "the field 'baned' is in none of 6 users →",
+        ),
+        ('{"$or": [{"banned": false}, {"nickname": null}]}', "problem", "'nickname' is in none"),
         ('{"balance": 2}', "ok", "leaves 4 of 6 users"),
     ):
         code, lines = await looked(ozh, OZH_EXTRA_FILTER=extra)
         assert code == (78 if verdict == "problem" else 0)
         assert lines["OZH_EXTRA_FILTER"][0] == verdict
         assert words in lines["OZH_EXTRA_FILTER"][1]
+
+
+def test_a_mistyped_field_of_the_extra_filter_is_a_warning_of_every_pass(
+    ozh: Ozh, users: Users
+) -> None:
+    """It keeps nobody out: the banned would be messaged without a word."""
+    users.insert_many(crowd(6, banned=False))
+    typo = ozh("discount", "--dry-run", OZH_EXTRA_FILTER='{"baned": {"$ne": true}}')
+    assert "OZH_EXTRA_FILTER: the field 'baned' is in none of 6 users" in typo.err
+    right = ozh("discount", "--dry-run", OZH_EXTRA_FILTER='{"banned": {"$ne": true}}')
+    assert "OZH_EXTRA_FILTER" not in right.err
+
+
+def test_dates_in_the_future_and_texts_among_dates_are_warnings_of_a_dry_run(
+    ozh: Ozh, users: Users
+) -> None:
+    """A backend that stores local time as UTC shifts every hour of every campaign."""
+    late = {"first_generation_at": ago(hours=-3)}
+    text = {"first_generation_at": "2026-11-24 11:05"}
+    users.insert_many([*crowd(10, **late), *crowd(30), *crowd(80, **text)])
+    told = ozh("discount", "--dry-run").err
+    assert "10 of 40 dates in 'first_generation_at' are in the future, by up to 3.0 hours" in told
+    assert "80 of 120 values in 'first_generation_at' are string (80)" in told
+    assert "nobody is messaged where it is not a date" in told
+
+
+def test_suggested_lines_can_be_added_to_the_env_file(ozh: Ozh, users: Users) -> None:
+    """`ozh-notify check --suggest >> .env` is all that a new operator has to type."""
+    users.insert_many(renamed(crowd(), registered_at="created_at", telegram_id="tg_id"))
+    result = ozh("check", "--suggest")
+    assert result.code == 78
+    assert result.out.splitlines() == [
+        'OZH_FIELD_CHAT_ID="tg_id"',
+        'OZH_FIELD_REGISTERED_AT="created_at"',
+    ]
+    (ozh.folder / ".env").write_text(result.out)
+    again = ozh("check", "--suggest")
+    assert (again.code, again.out) == (0, "")
+
+
+async def test_the_chat_of_the_digest_is_looked_up(ozh: Ozh, users: Users) -> None:
+    """A digest that never arrives would be noticed when it is needed."""
+    users.insert_many(crowd(3))
+    code, lines = await looked(ozh, OZH_ADMIN_CHAT_ID="77")
+    assert (code, lines["OZH_ADMIN_CHAT_ID"][0]) == (0, "ok")
+    assert "User 77 (77)" in lines["OZH_ADMIN_CHAT_ID"][1]
+    code, lines = await looked(ozh, OZH_ADMIN_CHAT_ID="-100")
+    assert (code, lines["OZH_ADMIN_CHAT_ID"][0]) == (0, "warning")
+    assert "no digest can reach it: Bad Request: chat not found" in lines["OZH_ADMIN_CHAT_ID"][1]
 
 
 # --- messages ---
@@ -328,8 +394,8 @@ async def test_templates_are_rendered_for_the_users_of_each_language(
     assert code == 0
     assert "for 4 users of the sample" in lines["template discount"][1]
     english = "rendered for 2 users of the sample: Hello Анна! [ Buy ]"
-    assert lines["template discount.en"][1].startswith(english)
-    assert lines["template discount.de"][1].startswith("Hallo Анна! [ Buy ]")
+    assert lines["template discount.en"][1].startswith(f"{tmp_path}/discount.en.html: {english}")
+    assert "discount.de.html: Hallo Анна! [ Buy ]" in lines["template discount.de"][1]
     (tmp_path / "discount.en.html").write_text("Hello\n{{ frist_name }}!")
     code, lines = await looked(ozh, **variables)
     assert (code, lines["template discount"][0]) == (78, "problem")
@@ -337,7 +403,7 @@ async def test_templates_are_rendered_for_the_users_of_each_language(
         f"{tmp_path}/discount.en.html:2: 'frist_name' is not a variable"
         in (lines["template discount"][1])
     )
-    assert lines["template daily_bonus"][0] == "ok"
+    assert lines["template daily_bonus"][0] == "warning", "the folder has no text of its own"
 
 
 async def test_a_template_that_fails_for_one_user_names_that_user(

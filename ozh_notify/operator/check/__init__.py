@@ -1,4 +1,4 @@
-"""Is everything ready? One line for each thing that a pass relies on; nothing is written.
+"""Is everything ready? One result for each thing that a pass relies on; nothing is written.
 
 Settings first, then what they lead to: MongoDB, the users in it, Telegram, the messages.
 """
@@ -12,30 +12,20 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.config.problem import Problem
 from ozh_notify.config.settings import Settings
 from ozh_notify.mongo.operator_queries import Document
-from ozh_notify.operator.check import (
-    bot,
-    database,
-)
-from ozh_notify.operator.check import (
-    settings as settings_checks,
-)
-from ozh_notify.operator.check import (
-    templates as template_checks,
-)
-from ozh_notify.operator.check.line import (
-    CheckResult,
-    Verdict,
-    exit_code,
-    verdict,
-    warning,
-)
+from ozh_notify.operator.check import bot, database, installation, monitoring
+from ozh_notify.operator.check import settings as settings_checks
+from ozh_notify.operator.check import templates as template_checks
+from ozh_notify.operator.check.result import CheckResult, Verdict, exit_code, verdict, warning
 
-__all__ = ["CheckResult", "Verdict", "check", "exit_code", "verdict"]
+__all__ = ["CheckResult", "Verdict", "check", "exit_code", "suggestions", "verdict"]
 
-MONGO = ("MONGO_", "OZH_USERS_COLLECTION", "OZH_FIELD_", "OZH_STATE_FIELD", "OZH_EXTRA_FILTER")
-TELEGRAM = ("TELEGRAM_", "OZH_TELEGRAM_")
+MONGO = (
+    *("MONGO_", "OZH_USERS_COLLECTION", "OZH_FIELD_", "OZH_STATE_FIELD", "OZH_EXTRA_FILTER"),
+    "OZH_JOURNAL_",
+)
+TELEGRAM = ("TELEGRAM_", "OZH_TELEGRAM_", "OZH_ADMIN_CHAT_ID")
 MESSAGES = ("OZH_TEMPLATES_DIR", "OZH_DISCOUNT_BUTTON", "OZH_DAILY_BONUS_BUTTON")
-"""Variables without which the part in question is not looked at."""
+"""Variables by what they belong to; a problem of one of them skips that part of the check."""
 
 
 async def check(
@@ -47,28 +37,35 @@ async def check(
     warnings: Sequence[Problem] = (),
     where: str = "",
 ) -> list[CheckResult]:
-    """All lines; ``settings`` are those of what is valid where there are ``problems``.
+    """All results; with ``problems``, ``settings`` holds the variables that are valid.
 
-    ``where`` says in words which file the settings come from besides the environment, if any.
+    ``where`` names the file that the settings come from besides the environment.
     """
+
+    def is_skipped(*prefixes: str) -> bool:
+        return any(problem.concerns(*prefixes) for problem in problems)
+
     sample: list[Document] = []
-    lines = settings_checks.problem_results(problems, warnings, where)
-    if settings_checks.is_touched(problems, *MONGO):
-        lines.append(_later("MongoDB"))
+    results = settings_checks.problem_results(problems, warnings, where)
+    results += installation.python_results()
+    if is_skipped(*MONGO):
+        results.append(_skipped("MongoDB"))
     else:
-        more, sample = await database.database_results(settings, campaigns)
-        lines += more
-    lines.append(
-        _later("bot")
-        if settings_checks.is_touched(problems, *TELEGRAM)
-        else await bot.bot_result(settings)
-    )
-    if settings_checks.is_touched(problems, *MESSAGES):
-        lines.append(_later("templates"))
+        of_mongo, sample = await database.database_results(settings, campaigns, now)
+        results += of_mongo
+    results += [_skipped("bot")] if is_skipped(*TELEGRAM) else await bot.bot_results(settings)
+    if is_skipped(*MESSAGES):
+        results.append(_skipped("templates"))
     else:
-        lines += template_checks.template_results(sample, campaigns)
-    return [*lines, *settings_checks.settings_results(settings, campaigns, now, problems)]
+        results += template_checks.template_results(sample, campaigns)
+    results += settings_checks.settings_results(settings, campaigns, now, is_skipped)
+    return [*results, *monitoring.monitoring_results(settings, campaigns, is_skipped)]
 
 
-def _later(about: str) -> CheckResult:
-    return warning(about, "not looked at", "first correct the settings")
+def suggestions(results: Sequence[CheckResult]) -> list[str]:
+    """The lines for the env file that the results propose."""
+    return [result.suggestion for result in results if result.suggestion]
+
+
+def _skipped(subject: str) -> CheckResult:
+    return warning(subject, "skipped", "fix the settings first")

@@ -1,4 +1,4 @@
-"""Pure: which field of the users may be meant where the mapped one is missing."""
+"""Which field of the users may be meant where the mapped one is missing. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from ozh_notify.users.recipient import at_path
 
 DEEPEST = 3
-"""Parts of a path that is looked at."""
+"""Nested objects are searched to this depth."""
 ALIKE = 0.6
-"""From this ratio on, two names are taken to mean the same."""
+"""With at least this ratio, two names are taken to mean the same."""
 MOST = 0.8
 """The share of a field's values that must fit."""
 
@@ -21,6 +21,10 @@ CALLED = {
         *("telegram_id", "chat_id", "tg_id", "telegram_chat_id", "user_id", "uid", "_id"),
     ),
     "OZH_FIELD_FIRST_NAME": ("first_name", "name", "given_name"),
+    "OZH_FIELD_USERNAME": ("username", "nick", "tg_username"),
+    "OZH_FIELD_BLOCKED": ("is_blocked", "blocked", "blocked_bot", "kicked"),
+    "OZH_FIELD_BLOCKED_AT": ("blocked_at", "blocked_changed_at"),
+    "OZH_FIELD_REVENUE": ("paid_total", "revenue", "total_spent", "ltv"),
     "OZH_FIELD_LANGUAGE": ("language_code", "lang", "language", "locale"),
     "OZH_FIELD_REGISTERED_AT": (
         *("registered_at", "created_at", "joined_at", "registration_date", "signup_at"),
@@ -39,7 +43,7 @@ CALLED = {
         *("daily_bonus_claimed_today", "bonus_claimed", "claimed_today", "daily_bonus"),
     ),
 }
-"""What backends call the fields these variables name; the defaults first."""
+"""What backends call the fields that these variables name; the defaults come first."""
 
 Fits = Callable[[Any], bool]
 
@@ -66,7 +70,7 @@ def likelier_field(
 
 
 def _values(sample: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """All values by path, nulls aside."""
+    """All values by path, without nulls."""
     values: dict[str, list[Any]] = {}
     for user in sample:
         for path in _paths(user):
@@ -89,11 +93,11 @@ def _paths(document: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Ite
 
 
 def _alike(path: str, wanted: Iterable[str]) -> float:
-    """How near a path, or its last part, comes to any of the names."""
+    """How similar a path, or its last part, is to the most similar of the names."""
     names = {_plain(path), _plain(path.rpartition(".")[2])}
     return max(SequenceMatcher(None, name, one).ratio() for name in names for one in wanted)
 
 
 def _plain(name: str) -> str:
-    """``createdAt``, ``created_at`` and ``created-at`` are one."""
+    """``createdAt``, ``created_at`` and ``created-at`` become the same."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,92 +1,79 @@
-"""Pure: may this account read and update the users, and may it more than it needs?
+"""Can the account do what a pass needs, and does it have more rights than needed? Pure.
 
-Where the server tells no privileges, MongoDB's built-in roles are known by their names.
+``connectionStatus`` with ``showPrivileges`` tells the rights; some servers do not fill it in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ozh_notify.operator.check.line import (
-    CheckResult,
-    ok,
-    problem,
-    warning,
-)
+from ozh_notify.operator.check.result import CheckResult, ok, problem, warning
 
-ABOUT = "account"
-NEEDED = ("find", "update")
-"""Actions without which a pass cannot work; MongoDB's manual, "Privilege Actions"."""
+SUBJECT = "account"
+USERS_NEED = ("find", "update")
+JOURNAL_NEEDS = ("find", "insert", "update")
+"""Actions without which a pass fails; MongoDB's manual, "Privilege Actions"."""
 UNNEEDED = ("insert", "remove", "dropCollection", "dropDatabase", "createUser", "grantRole")
-"""Actions this program never uses; who has one of them may do harm with it."""
-ENOUGH_ROLE = "a role with find, update, listIndexes and createIndex on {} is enough"
-
-READS = frozenset({"find"})
-WRITES = frozenset({"find", "update", "insert", "remove", "dropCollection"})
-OWNS = WRITES | {"dropDatabase", "createUser", "grantRole"}
-BUILT_IN: dict[str, tuple[frozenset[str], bool]] = {
-    "read": (READS, False),
-    "readWrite": (WRITES, False),
-    "dbOwner": (OWNS, False),
-    "readAnyDatabase": (READS, True),
-    "readWriteAnyDatabase": (WRITES, True),
-    "root": (OWNS, True),
-    "atlasAdmin": (OWNS, True),
-    "backup": (READS, True),
-}
-"""Actions of MongoDB's built-in roles on users, and whether in every database."""
+"""Actions on the users that this program never uses; an attacker could do harm with them."""
+SUFFICIENT = "a role with find, update, listIndexes and createIndex on {} is enough"
 
 Account = Mapping[str, Any]
+"""``authInfo`` of ``connectionStatus``."""
 
 
-def privileges_result(account: Account, database: str, collection: str) -> CheckResult:
-    """What ``authInfo`` of ``connectionStatus`` says of an account, as one line."""
-    users = account.get("authenticatedUsers") or []
-    place = f"{database}.{collection}"
-    if not users:
-        return warning(
-            ABOUT,
-            "the server asks for no password: whoever reaches it may read and change everything",
-            "turn on access control, and name a user in MONGO_URI",
-        )
-    name = ", ".join(f"{user.get('user')}@{user.get('db')}" for user in users)
-    actions = _actions(account, database, collection)
-    if actions is None:
-        return ok(ABOUT, f"{name}; what it may do cannot be seen from here")
-    missing = [action for action in NEEDED if action not in actions]
-    if missing:
-        found = f"{name} may not {' or '.join(missing)} in {place}"
-        return problem(ABOUT, found, "a pass could not claim anybody; a dry run works")
+def privileges_results(
+    account: Account, database: str, users: str, journal: str | None, *, signed_in: bool
+) -> list[CheckResult]:
+    """What the account may do with the users and with the journal.
+
+    ``signed_in``: ``MONGO_URI`` names a user, whose login succeeded.
+    """
+    who = account.get("authenticatedUsers") or []
+    name = ", ".join(f"{user.get('user')}@{user.get('db')}" for user in who)
+    if not who and not signed_in:
+        return [_open_server()]
+    privileges = account.get("authenticatedUserPrivileges") or []
+    if not privileges:
+        named = f"{name}; its rights" if name else "signed in; its name and its rights"
+        return [ok(SUBJECT, f"{named} cannot be seen from here")]
+    needs = {users: USERS_NEED, **({journal: JOURNAL_NEEDS} if journal else {})}
+    allowed = {place: _actions(privileges, database, place) for place in needs}
+    lacking = [
+        f"{' or '.join(missing)} in {database}.{place}"
+        for place, actions in needs.items()
+        if (missing := [action for action in actions if action not in allowed[place]])
+    ]
+    if lacking:
+        found = f"{name} may not {', nor '.join(lacking)}"
+        return [problem(SUBJECT, found, "a pass cannot claim anybody; a dry run works")]
+    return [_enough(name, f"{database}.{users}", allowed[users])]
+
+
+def _open_server() -> CheckResult:
+    return warning(
+        SUBJECT,
+        "the server asks for no password: every machine that reaches it may read and change all",
+        "turn on access control, and name a user in MONGO_URI",
+    )
+
+
+def _enough(name: str, place: str, actions: set[str]) -> CheckResult:
     more = [action for action in UNNEEDED if action in actions]
     if more:
-        found = f"{name} may more than is needed: {', '.join(more)}"
-        return warning(ABOUT, found, ENOUGH_ROLE.format(place))
-    return ok(ABOUT, f"{name} may find and update in {place}, and nothing that does harm")
+        found = f"{name} has more rights than needed in {place}: {', '.join(more)}"
+        return warning(SUBJECT, found, SUFFICIENT.format(place))
+    return ok(SUBJECT, f"{name} may find and update in {place}, and nothing that does harm")
 
 
-def _actions(account: Account, database: str, collection: str) -> set[str] | None:
-    """What it may do with the users; None where that cannot be seen."""
-    privileges = account.get("authenticatedUserPrivileges") or []
-    if privileges:
-        return {
-            str(action)
-            for privilege in privileges
-            if _covers(privilege.get("resource", {}), database, collection)
-            for action in privilege.get("actions", ())
-        }
-    return _by_roles(account.get("authenticatedUserRoles") or [], database)
-
-
-def _by_roles(roles: Iterable[Mapping[str, Any]], database: str) -> set[str] | None:
-    found: set[str] = set()
-    for role in roles:
-        if role.get("role") not in BUILT_IN:
-            return None
-        actions, everywhere = BUILT_IN[str(role["role"])]
-        if everywhere or role.get("db") == database:
-            found |= actions
-    return found
+def _actions(privileges: Any, database: str, collection: str) -> set[str]:
+    """What the account may do with a collection."""
+    return {
+        str(action)
+        for privilege in privileges
+        if _covers(privilege.get("resource", {}), database, collection)
+        for action in privilege.get("actions", ())
+    }
 
 
 def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:

@@ -15,7 +15,8 @@ from ozh_notify.messaging.message import (
     plain_text,
 )
 from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, unread_files
-from ozh_notify.operator.check.line import CheckResult, Verdict, ok, problem, warning
+from ozh_notify.operator.check.offer import offer_result
+from ozh_notify.operator.check.result import CheckResult, Verdict, ok, problem, warning
 from ozh_notify.users import recipient
 from ozh_notify.users.recipient import at_path
 
@@ -26,8 +27,8 @@ LONGEST = 60
 def template_results(
     sample: Sequence[dict[str, Any]], campaigns: Sequence[Campaign]
 ) -> list[CheckResult]:
-    """A line for each template of each campaign, and for each file that no campaign reads."""
-    results = [line for campaign in campaigns for line in _of(campaign, sample)]
+    """A result for each text of each campaign, and for each file that no campaign reads."""
+    results = [result for campaign in campaigns for result in _of(campaign, sample)]
     return [*results, *(_unread(file) for file in _unread_files(campaigns))]
 
 
@@ -37,10 +38,10 @@ def _unread_files(campaigns: Sequence[Campaign]) -> tuple[UnreadFile, ...]:
 
 
 def _unread(file: UnreadFile) -> CheckResult:
-    about, found = f"template {file.path.name}", "no campaign reads this file"
+    subject, found = f"template {file.path.name}", "no campaign reads this file"
     if file.suggestion:
-        return problem(about, found, f"rename it: did you mean {file.suggestion}?")
-    return warning(about, found, "name it after a campaign, or begin its name with _")
+        return problem(subject, found, f"rename it: did you mean {file.suggestion}?")
+    return warning(subject, found, "name it after a campaign, or begin its name with _")
 
 
 def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckResult]:
@@ -51,22 +52,24 @@ def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckR
         return
     users = [_who(user, campaign) for user in sample]
     for language in ("", *composer.languages):
-        about = f"template {campaign.key}{'.' if language else ''}{language}"
+        subject = f"template {campaign.key}{'.' if language else ''}{language}"
         mine = [user for user in users if composer.language_for(user[2]) == language]
         rendered = _rendered(
-            about, composer, mine or [(None, SAMPLE_NAMES[0], language)], len(mine)
+            subject, composer, mine or [(None, SAMPLE_NAMES[0], language)], len(mine)
         )
         file = composer.file_for(language)
         yield _with_file(rendered, file, campaign)
+    if campaign.name == "discount":
+        yield offer_result(campaign.settings, composer.words)
 
 
 def _with_file(result: CheckResult, file: TemplateFile, campaign: Campaign) -> CheckResult:
-    """The line with the text's file; built in although a folder is set is a warning."""
-    named = replace(result, found=f"{file}: {result.found}")
+    """The result with the text's file; a built-in text although a folder is set is a warning."""
+    named = replace(result, finding=f"{file}: {result.finding}")
     if not (file.built_in and campaign.settings.templates_dir) or result.verdict is not Verdict.OK:
         return named
     missing = campaign.settings.templates_dir / file.path.name
-    return replace(named, verdict=Verdict.WARNING, do=f"{missing} does not exist: is that right?")
+    return replace(named, verdict=Verdict.WARNING, remedy=f"{missing} does not exist")
 
 
 def _who(user: dict[str, Any], campaign: Campaign) -> tuple[Any, str, str]:
@@ -76,16 +79,16 @@ def _who(user: dict[str, Any], campaign: Campaign) -> tuple[Any, str, str]:
 
 
 def _rendered(
-    about: str, composer: Composer, users: Sequence[tuple[Any, str, str]], count: int
+    subject: str, composer: Composer, users: Sequence[tuple[Any, str, str]], count: int
 ) -> CheckResult:
     message = None
     for user_id, name, code in users:
         try:
             message = composer.compose(name, code)
         except Unrenderable as error:
-            return problem(about, f"fails for the user {user_id}: {error}")
+            return problem(subject, f"fails for the user {user_id}: {error}")
     text = " ".join(plain_text(message).split()) if message else ""
     shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     button = f" [ {message.button.text} ]" if message and message.button else ""
-    whom = f"rendered for {count} users of the sample: " if count else ""
-    return ok(about, f"{whom}{shown}{button}")
+    users_shown = f"rendered for {count} users of the sample: " if count else ""
+    return ok(subject, f"{users_shown}{shown}{button}")

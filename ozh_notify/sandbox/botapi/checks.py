@@ -67,7 +67,7 @@ def check_photo(params: Params) -> Draft:
 def _draft(params: Params, raw: str, limit: int, what: str) -> Draft:
     text = _plain(raw, params.get("parse_mode", ""))
     reply_markup = markup.parse(params.get("reply_markup", ""))
-    chat_id = _known_chat(params)
+    chat_id = known_chat(params)
     text = text.translate(_CLEAN).strip(" \n")
     if raw and limit == TEXT_LIMIT and _INVISIBLE.fullmatch(text):
         raise bad_request("text must be non-empty")
@@ -93,7 +93,7 @@ def _plain(raw: str, parse_mode: str) -> str:
         raise bad_request(f"can't parse entities: {error}") from None
 
 
-def _known_chat(params: Params) -> int:
+def known_chat(params: Params) -> int:
     """The chat; every positive number of at most 52 bits is a user that exists."""
     if not params.get("chat_id"):
         raise bad_request("chat_id is empty")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .checks import Draft, check_photo, check_text
+from .checks import Draft, check_photo, check_text, known_chat
 from .params import Params
 from .replies import Reply, RequestRefused, failure, success
 from .state import EmulatorState
 
-NAMES = {name.lower(): name for name in ("getMe", "sendMessage", "sendPhoto")}
+NAMES = {name.lower(): name for name in ("getMe", "getChat", "sendMessage", "sendPhoto")}
 
 UNAUTHORIZED = failure(401, "Unauthorized")
 NOT_FOUND = failure(404, "Not Found")
@@ -42,6 +42,9 @@ def call(state: EmulatorState, bot: Bot, name: str, params: Params) -> Reply:
     if name == "getMe":
         return success(bot.user() | _ABILITIES)
     try:
+        if name == "getChat":
+            chat_id = known_chat(params)
+            return success({"id": chat_id, "type": "private", "first_name": f"User {chat_id}"})
         draft = check_text(params) if name == "sendMessage" else check_photo(params)
     except RequestRefused as refused:
         return refused.reply
