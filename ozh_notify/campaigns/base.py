@@ -153,10 +153,17 @@ class Campaign(ABC):
 
 
 def midnight_after(at: datetime, settings: Settings) -> datetime:
-    """The local midnight that ends the day of ``at``; the first one where there are two."""
-    day = at.astimezone(settings.zone)
-    tomorrow = datetime.combine(day.date() + timedelta(days=1), time.min, day.tzinfo)
-    return tomorrow.astimezone(timezone.utc)
+    """The local midnight that ends the day of ``at``; the first one where there are two.
+
+    A backend may write the first or the last day of the calendar for "never": then the period
+    ends a day later, or at :data:`FAR`.
+    """
+    try:
+        day = at.astimezone(settings.zone)
+        tomorrow = datetime.combine(day.date() + timedelta(days=1), time.min, day.tzinfo)
+        return tomorrow.astimezone(timezone.utc)
+    except OverflowError:
+        return at + timedelta(days=1) if at < FAR - timedelta(days=2) else FAR
 
 
 def own_button(settings: Settings, key: str) -> Button | None:

@@ -37,7 +37,7 @@ class JournaledPassStore(MongoPassStore):
         self.journal: MongoJournal | NoJournal = NoJournal()
         self.records: PassRecords | NoPassRecords = NoPassRecords()
         if settings.journal_collection:
-            collection = primary_collection(self._client, settings, settings.journal_collection)
+            collection = primary_collection(self.db.client, settings, settings.journal_collection)
             self.journal = MongoJournal(collection, campaign, self.retry)
             self.records = PassRecords(collection, self.retry)
         self._known_bot: Document | None = None
@@ -73,7 +73,8 @@ class JournaledPassStore(MongoPassStore):
         self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
     ) -> Claimed:
         """Claim users, then take their entries; only who has both may be sent to."""
-        claimed = (await super().claim(batch, query, claim_id, run)).recipients
+        written = await super().claim(batch, query, claim_id, run)
+        claimed = written.recipients
         # A chat id that became unusable since the scan has no entry; nothing is sent to it.
         unusable = [who for who in claimed if not who.chat_id]
         usable = [who for who in claimed if who.chat_id]
@@ -85,7 +86,7 @@ class JournaledPassStore(MongoPassStore):
         await self._repair(taken.held, run)
         order = {repr(who.id): n for n, who in enumerate(claimed)}
         recipients = sorted([*taken.recipients, *unusable], key=lambda who: order[repr(who.id)])
-        return Claimed(recipients, len(taken.held))
+        return Claimed(recipients, len(taken.held), written.refused)
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Write outcomes to the journal, then to the users' documents."""

@@ -1,7 +1,4 @@
-"""The operator's queries: what `check`, `explain` and `indexes` ask MongoDB.
-
-Only :meth:`Desk.create` writes. `status` and `mute` add queries of their own.
-"""
+"""Read queries of the operator commands; only creating an index writes."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from bson import Binary, ObjectId
 from ozh_notify.campaigns import Index
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import ConfigError, OzhError
-from ozh_notify.mongo.client import SELECTION_SECONDS, connect, users_collection
 from ozh_notify.mongo.errors import with_time_limit
+from ozh_notify.mongo.users_collection import UsersCollection, projection
 from ozh_notify.users import indexes
 from ozh_notify.users.audience import Filter, and_filters
 from ozh_notify.users.indexes import ExistingIndex
@@ -24,8 +21,8 @@ from ozh_notify.users.indexes import ExistingIndex
 Document = dict[str, Any]
 
 BUILD_LIMIT = 7 * 86_400.0
-"""Seconds to build one index. None would not do: `pymongo.timeout(None)` means the client's own
-`timeoutMS`, and the server would give up a build of many millions of users after a minute."""
+"""Seconds to build one index. `pymongo.timeout(None)` means the client's own `timeoutMS`, so the
+server would give up a build of many millions of users after a minute."""
 Self = TypeVar("Self", bound="OperatorQueries")
 
 
@@ -39,36 +36,31 @@ class Server:
 
 
 class OperatorQueries:
-    """The users of one database, as a person looks at them; use it as a context manager."""
+    """What the operator's commands ask; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._client = connect(settings)
-        self.users = users_collection(self._client, settings)
+        self.db = UsersCollection(settings)
+        self.users = self.db.collection
 
     async def __aenter__(self: Self) -> Self:
         """Fail soon where no server answers.
 
         Raises:
-            Unavailable: none does.
-            ConfigError: it does not let this account in.
+            Unavailable: no server answers.
+            ConfigError: the server does not let this account in.
         """
-        try:
-            with with_time_limit("look at the users", SELECTION_SECONDS):
-                await self._client.admin.command("ping")
-        except OzhError:
-            self._client.close()
-            raise
+        await self.db.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._client.close()
+        await self.db.__aexit__()
 
     async def server(self) -> Server:
         """Version and kind of the server."""
         with with_time_limit("ask for the server's version"):
-            build = await self._client.admin.command("buildInfo")
-            hello = await self._client.admin.command("hello")
+            build = await self.db.client.admin.command("buildInfo")
+            hello = await self.db.client.admin.command("hello")
         sharded = hello.get("msg") == "isdbgrid"
         return Server(str(build.get("version", "unknown")), hello.get("setName"), sharded)
 
@@ -81,8 +73,7 @@ class OperatorQueries:
 
     async def sample(self, size: int) -> list[Document]:
         """The newest users, whole: a likelier field may be anywhere in them."""
-        with with_time_limit("look at a sample of users"):
-            return list(await self.users.find().sort("_id", -1).limit(size).to_list(None))
+        return await self.db.newest(size, None, "look at a sample of users")
 
     async def count(self, where: Filter) -> int:
         """How many users match; costs what their index, or the whole collection, costs."""
@@ -102,16 +93,13 @@ class OperatorQueries:
     async def chat_values(self, size: int) -> list[Any]:
         """Documents of at most ``size`` of the newest users, with their chat ids alone."""
         field = self.settings.field_chat_id
-        with with_time_limit("read chat ids"):
-            cursor = self.users.find({}, {"_id": 1, field: 1}).sort("_id", -1).limit(size)
-            return list(await cursor.to_list(None))
+        return await self.db.newest(size, projection(field), "read chat ids")
 
     async def indexes(self) -> list[ExistingIndex]:
         """All indexes, with sizes where the account may read them."""
         sizes = await self._sizes()
-        with with_time_limit("list the indexes"):
-            found = await self.users.list_indexes().to_list(None)
-        return [indexes.existing(description, sizes) for description in found]
+        found, collation = await self.db.index_descriptions()
+        return [indexes.existing(description, sizes, collation) for description in found]
 
     async def _sizes(self) -> dict[str, int]:
         """Bytes by index name; empty where ``$collStats`` is not allowed or not known."""

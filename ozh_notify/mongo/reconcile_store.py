@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.mongo.journaled_store import JournaledPassStore
+from ozh_notify.mongo.users_collection import projection
 from ozh_notify.users.delivery_state import Pipeline, State
 from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import at_path, parse_chat_id
@@ -56,9 +57,9 @@ class ReconcileStore(JournaledPassStore):
     async def _stored(self, where: dict[str, Any]) -> list[StoredDelivery]:
         """Deliveries as they are, the oldest first."""
         state_path = self.campaign.state_path
-        fields = self._fields([self.settings.field_chat_id, state_path])
+        fields = projection(self.settings.field_chat_id, state_path)
         cursor = self.users.find(where, fields).sort(f"{state_path}.at", 1)
-        found = await self._fetch_all(cursor, "list deliveries")
+        found = await self.db.fetch_all(cursor, "list deliveries")
         # MongoDB also matches inside arrays; we never write one, so skip it.
         return [
             self._entry(user) for user in found if isinstance(at_path(user, state_path), Mapping)
@@ -71,7 +72,7 @@ class ReconcileStore(JournaledPassStore):
             return []
         where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
         fields = {f"{self.campaign.state_path}.hold_until": 1}
-        return await self._fetch_all(self.users.find(where, fields), "count what is sending")
+        return await self.db.fetch_all(self.users.find(where, fields), "count what is sending")
 
     async def settle(
         self, entries: Sequence[StoredDelivery], action: Decision, now: datetime

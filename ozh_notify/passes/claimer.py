@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice
+from typing import Any
 
-from ozh_notify.errors import OzhError
+from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.latency import MovingAverage
 from ozh_notify.passes.queues import DeliveryQueues
 from ozh_notify.users.candidates import Candidate, Candidates
+
+log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.2
 """A batch is what is sent in this time, so that little is ever in doubt."""
 CLAIM_TIMES = 1.5
 """Where a claim is slow, a batch is what is sent in this many times the claim's duration."""
 MAX_CLAIM_BATCH = 100
+ALL_REFUSED = 10
+"""When the server refuses the documents of the first so many users, the collection is at fault."""
 
 
 class Claimer:
@@ -25,9 +31,12 @@ class Claimer:
     def __init__(self, context: PassContext, queues: DeliveryQueues) -> None:
         self._context, self._queues = context, queues
         self._latency = MovingAverage()
+        self._candidates = Candidates(0)
+        self._refused = 0
 
     async def run(self, candidates: Candidates) -> None:
         """Claim until the candidates end, the limit is reached or the pass stops."""
+        self._candidates = candidates
         try:
             await self._claim_all(iter(candidates))
         except OzhError as error:
@@ -58,9 +67,29 @@ class Claimer:
         number_claimed = len(claimed.recipients) + claimed.duplicates
         queues.counts.claimed += number_claimed
         queues.counts.duplicates += claimed.duplicates
-        queues.counts.skipped += len(batch) - number_claimed
+        queues.counts.skipped += len(batch) - number_claimed - len(claimed.refused)
+        self._refuse(claimed.refused)
         queues.ready.extend(claimed.recipients)
         queues.notify()
+
+    def _refuse(self, refused: list[tuple[Any, str]]) -> None:
+        """Leave alone users whose document the server refuses to update.
+
+        Raises:
+            ConfigError: the server refuses every document so far, so it is not the documents.
+        """
+        for user_id, reason in refused:
+            self._candidates.refuse(user_id, reason)
+            log.warning("user %r is left alone: the server refuses to update it: %s",
+                        user_id, reason)  # fmt: skip
+        self._refused += len(refused)
+        everybody = self._refused >= min(ALL_REFUSED, self._candidates.found)
+        if refused and everybody and not self._queues.counts.claimed:
+            raise ConfigError(
+                f"MongoDB refuses to update the first {self._refused} users, so nobody was "
+                f"claimed: {refused[-1][1]}. A validator of the collection must allow the "
+                "delivery state; see docs/backend.md"
+            )
 
     def _is_needed(self) -> bool:
         return bool(self._context.stop) or len(self._queues.ready) < self._batch_size()

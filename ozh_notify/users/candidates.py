@@ -73,6 +73,10 @@ class Candidates:
     def reject(self, user_id: Any, reason: str) -> None:
         """Count a user who cannot be claimed."""
         self.found += 1
+        self.refuse(user_id, reason)
+
+    def refuse(self, user_id: Any, reason: str) -> None:
+        """Count a kept user as invalid: the server refuses to update the document."""
         self.invalid += 1
         if len(self.first_invalid) < NAMED_INVALID:
             self.first_invalid.append((user_id, reason))

@@ -89,10 +89,20 @@ def recommended(campaigns: Iterable[Campaign]) -> list[Index]:
     return [index for c in campaigns for index in (c.index(), state_index(c))]
 
 
-def existing(description: Mapping[str, Any], sizes: Mapping[str, int]) -> ExistingIndex:
-    """One entry of the server's ``listIndexes``, with its size in bytes where it is known."""
+def existing(
+    description: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    default_collation: Mapping[str, Any] | None = None,
+) -> ExistingIndex:
+    """One entry of the server's ``listIndexes``, with its size in bytes where it is known.
+
+    An index inherits the collation of its collection, and so do the queries: that one is not an
+    option of the index.
+    """
     name = str(description["name"])
     options = {k: v for k, v in description.items() if k not in ORDINARY and v not in (False, None)}
+    if default_collation and options.get("collation") == default_collation:
+        del options["collation"]
     return ExistingIndex(
         name,
         tuple(dict(description["key"]).items()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,8 @@ class Claimed:
     """Users that this pass may send to."""
     duplicates: int = 0
     """Claimed users whose chat another delivery has dealt with; they are not sent to."""
+    refused: list[tuple[Any, str]] = field(default_factory=list)
+    """Users whose document the server refuses to update, each with the server's reason."""
 
 
 def at_path(document: Any, path: str) -> Any:
