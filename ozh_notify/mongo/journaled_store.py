@@ -47,7 +47,7 @@ class JournaledPassStore(MongoPassStore):
 
     async def begin_run(self, run: Document) -> Document | None:
         """Store that a pass has begun; returns the bot that delivered last, if any has."""
-        await self._ping("look at the journal")
+        await self.db.ping("look at the journal")
         self._known_bot = await self.records.bot()
         await self.records.begin(run)
         return self._known_bot
