@@ -33,6 +33,11 @@ class DeliveryLoop:
         return self._queues.counts
 
     @property
+    def delivered_unrecorded(self) -> int:
+        """Delivered messages that could be recorded nowhere."""
+        return self._queues.delivered_unrecorded
+
+    @property
     def send_times(self) -> SendTimes:
         """How long the sends took."""
         return self._dispatcher.send_times

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ozh_notify.errors import Exit, Incomplete, OzhError, Unavailable
+from ozh_notify.errors import Exit, Incomplete, OzhError, Unavailable, Unrecorded
 from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.result import DryRunDetails, Result
 from ozh_notify.passes.wording import counted
@@ -46,11 +46,25 @@ class Facts:
         )
 
 
-def final_error(reason: OzhError | None, counts: OutcomeCounts) -> OzhError | None:
+def final_error(
+    reason: OzhError | None, counts: OutcomeCounts, delivered_unrecorded: int, campaign: str
+) -> OzhError | None:
     """The error of the whole pass, given the reason of its early end, or None."""
+    if delivered_unrecorded:
+        return _unrecorded(reason, delivered_unrecorded, campaign)
     if isinstance(reason, Unavailable) and counts.sent:
         return Incomplete(str(reason))
     if reason is None and counts.retry:
         left = counted(counts.retry, "delivery", "deliveries")
         return Incomplete(f"{left} left in retry: run it again")
     return reason
+
+
+def _unrecorded(reason: OzhError | None, number: int, campaign: str) -> Unrecorded:
+    messages = counted(number, "delivered message")
+    why = f" ({reason})" if reason else ""
+    return Unrecorded(
+        f"{messages} could be recorded nowhere{why}: look at the lines `not recorded` of the log "
+        f"before you run it again, and settle them by "
+        f"ozh-notify reconcile {campaign} --mark-sent --user @LOG"
+    )

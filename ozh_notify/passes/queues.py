@@ -60,6 +60,8 @@ class DeliveryQueues:
         self.all_finished = False
         """Whether no more outcomes will be added."""
         self.counts = OutcomeCounts()
+        self.delivered_unrecorded = 0
+        """Delivered messages that could be recorded nowhere."""
         self._run, self._clock = run, clock
         self._changed = asyncio.Event()
 

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from ozh_notify.errors import OzhError
+from ozh_notify.errors import OzhError, Unrecorded
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.queues import DeliveryQueues, OutcomeCounts
 from ozh_notify.passes.unrecorded import log_unrecorded
 from ozh_notify.passes.wording import counted
-from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
+from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord, State
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ MAX_WRITE_BATCH = 200
 GATHER_SECONDS = 0.05
 """How long outcomes gather where the rate is high: one write for many costs a fraction."""
 HIGH_RATE = 100.0
+UNRECORDED_ROW = 3
+"""Outcomes in a row that stand nowhere: then something erases what the pass writes."""
 
 
 class Recorder:
@@ -27,6 +29,7 @@ class Recorder:
 
     def __init__(self, context: PassContext, queues: DeliveryQueues) -> None:
         self._context, self._queues = context, queues
+        self._unrecorded_in_a_row = 0
 
     async def run(self) -> None:
         """Write until there are no more outcomes."""
@@ -51,10 +54,22 @@ class Recorder:
             confirmation = Confirmation(unrecorded=records)
         if confirmation.error:
             self._context.stop.set(confirmation.error)
-        self._queues.counts.unrecorded += len(confirmation.unrecorded)
         self._queues.counts.overwritten += len(confirmation.overwritten)
-        for record in confirmation.unrecorded:
+        self._count_unrecorded(records, {id(record) for record in confirmation.unrecorded})
+
+    def _count_unrecorded(self, records: Sequence[OutcomeRecord], unrecorded: set[int]) -> None:
+        """Log outcomes that stand nowhere; several in a row end the pass."""
+        for record in records:
+            if id(record) not in unrecorded:
+                self._unrecorded_in_a_row = 0
+                continue
+            self._unrecorded_in_a_row += 1
+            self._queues.counts.unrecorded += 1
+            self._queues.delivered_unrecorded += record.outcome.state is State.SENT
             log_unrecorded(record)
+            if self._unrecorded_in_a_row == UNRECORDED_ROW:
+                text = f"{UNRECORDED_ROW} outcomes in a row could not be recorded"
+                self._context.stop.set(Unrecorded(text))
 
 
 def log_journal_counts(counts: OutcomeCounts) -> None:

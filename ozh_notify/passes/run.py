@@ -197,7 +197,7 @@ class Pass:
         counts = self.delivery.counts if self.delivery else OutcomeCounts()
         return self._facts.result(
             counts,
-            bug or final_error(self.stop.reason, counts),
+            bug or self._final_error(counts),
             campaign=self.campaign.name,
             run_id=self.run_id,
             version=self._version,
@@ -209,3 +209,7 @@ class Pass:
             flood_wait_seconds=round(self.pacer.waited, 3),
             closed=self._closed,
         )
+
+    def _final_error(self, counts: OutcomeCounts) -> OzhError | None:
+        unrecorded = self.delivery.delivered_unrecorded if self.delivery else 0
+        return final_error(self.stop.reason, counts, unrecorded, self.campaign.name)

@@ -70,8 +70,10 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
     wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
     with failing(mongo_client, "alwaysOn", failCommands=["update"], errorCode=13):
         result = ended(ozh, process)
-    assert result.code == 78, result.err
+    assert result.code == 74, result.err
     said = result.json()
+    assert "MongoDB does not let this account" in said["error"]
+    assert "ozh-notify reconcile discount --mark-sent --user @LOG" in said["error"]
     assert said["sent"] == len(chats(bot_api)) >= 5
     assert said["claimed"] + said["remaining"] == 40
     assert check_told(users, bot_api, result) >= 1
@@ -95,7 +97,7 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
 
 
 @pytest.mark.long
-def test_a_connection_lost_after_a_delivery_is_75_and_told(
+def test_a_connection_lost_after_a_delivery_is_74_and_told(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The write is repeated for a bounded time; what was delivered meanwhile is not hidden."""
@@ -106,11 +108,47 @@ def test_a_connection_lost_after_a_delivery_is_75_and_told(
     wait_until(lambda: states(users).count("sent") == 1, "the first one recorded")
     with failing(mongo_client, "alwaysOn", failCommands=["update"], closeConnection=True):
         result = ended(ozh, process, 60)
-    assert result.code == 75, result.err
+    assert result.code == 74, result.err
     said = result.json()
-    assert (said["status"], said["sent"], said["remaining"]) == ("incomplete", 6, 0)
+    assert (said["status"], said["sent"], said["remaining"]) == ("error", 6, 0)
+    assert said["unrecorded"] == 5
     assert "MongoDB cannot be reached" in said["error"]
     assert check_told(users, bot_api, result) == 5
+
+
+def test_one_document_that_is_replaced_meanwhile_is_74_and_serves_the_others(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Without a journal its outcome stands nowhere: a person must look before the next pass."""
+    who = people(6)
+    users.insert_many(who)
+    bot_api.control.rules([{"do": "slow", "seconds": 0.7, "chat_id": who[1]["telegram_id"]}])
+    process = ozh.start("discount", "--json", OZH_JOURNAL_COLLECTION="off")
+    wait_until(lambda: who[1]["telegram_id"] in chats(bot_api), "the second message")
+    users.replace_one({"_id": who[1]["_id"]}, who[1])
+    result = ended(ozh, process)
+    assert result.code == 74, result.err
+    said = result.json()
+    assert (said["status"], said["sent"], said["unrecorded"]) == ("error", 6, 1)
+    assert said["error"].startswith("1 delivered message could be recorded nowhere")
+    assert list(told(result)) == [who[1]["telegram_id"]]
+
+
+def test_three_outcomes_in_a_row_that_stand_nowhere_end_the_pass(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A backend that erases what the pass writes must not cost everybody a second message."""
+    users.insert_many(people(60))
+    bot_api.control.rules([{"do": "slow", "seconds": 0.3, "skip": 1}])
+    process = ozh.start("discount", "--json", "--rate", "20", OZH_JOURNAL_COLLECTION="off")
+    while process.poll() is None:
+        users.update_many({"ozh_notify.discount.state": "sending"}, {"$unset": {"ozh_notify": 1}})
+    result = ended(ozh, process)
+    assert result.code == 74, result.err
+    said = result.json()
+    assert said["sent"] < 30
+    assert said["unrecorded"] >= 3
+    assert "3 outcomes in a row could not be recorded" in said["error"]
 
 
 BUG = f"""
