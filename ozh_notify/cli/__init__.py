@@ -18,6 +18,7 @@ from ozh_notify.cli import (
     broken,
     check,
     demo,
+    effect,
     explain,
     indexes,
     mute,
@@ -104,7 +105,7 @@ def run(arguments: list[str] | None = None) -> int:
         for campaign in registry().values():
             passes.add(app, campaign)
         demo.add(app)
-        for command in (check, status, indexes, explain, reconcile, mute, templates, broken):
+        for command in (check, status, indexes, explain, reconcile, mute, templates, effect, broken):
             command.add(app)
         _list_whole_summaries()
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)

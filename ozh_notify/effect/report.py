@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from ozh_notify.effect.experiment import Experiment
 from ozh_notify.effect.statistics import (
     Interval,
     Sums,
@@ -51,20 +52,6 @@ class ArmCounts:
     """Assigned chats by state of their entry."""
     blocked: int | None = None
     """Chats that blocked the bot after the assignment; None where the bot does not keep it."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """An experiment as the journal keeps it from its first assignment on."""
-
-    campaign: str
-    name: str
-    share: float
-    """Percent held out."""
-    goal_days: float
-    until: date
-    """The last local day on which users are assigned."""
-    started_at: datetime
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ozh_notify.effect.experiment import Experiment
 from ozh_notify.effect.picture import draw_svg, draw_text
-from ozh_notify.effect.report import ArmCounts, Effect, Experiment, Verdict
+from ozh_notify.effect.report import ArmCounts, Effect, Verdict
 from ozh_notify.effect.statistics import Sums
 from ozh_notify.effect.wording import next_step, verdict_sentence
 
