@@ -105,7 +105,17 @@ def run(arguments: list[str] | None = None) -> int:
         for campaign in registry().values():
             passes.add(app, campaign)
         demo.add(app)
-        for command in (check, status, indexes, explain, reconcile, mute, templates, effect, broken):
+        for command in (
+            check,
+            status,
+            indexes,
+            explain,
+            reconcile,
+            mute,
+            templates,
+            effect,
+            broken,
+        ):
             command.add(app)
         _list_whole_summaries()
         result: Any = app(arguments, prog_name="ozh-notify", standalone_mode=True)

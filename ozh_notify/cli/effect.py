@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,15 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ozh_notify.campaigns import registry
-from ozh_notify.cli.arguments import (
-    campaign_named,
-    complete_campaign,
-    console,
-    now,
-    print_json,
-    print_table,
-)
-from ozh_notify.cli.options import GlobalOptions
+from ozh_notify.cli.arguments import AnyCampaignName, AsJson, campaign_named
+from ozh_notify.cli.options import GlobalOptions, now
+from ozh_notify.cli.output import print_json, print_line, print_table
 from ozh_notify.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,15 +29,7 @@ def add(app: typer.Typer) -> None:
 
 def show_effect(
     context: typer.Context,
-    campaign: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="CAMPAIGN",
-            show_default=False,
-            autocompletion=complete_campaign,
-            help="All campaigns when it is left out.",
-        ),
-    ] = None,
+    campaign: AnyCampaignName = None,
     experiment: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only the experiment of this name.")
     ] = None,
@@ -58,7 +43,7 @@ def show_effect(
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also draw the newest one into a file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Did the messages bring people back: users who got one against users held out."""
     if plan is not None:
@@ -67,11 +52,15 @@ def show_effect(
     name = campaign_named(campaign).name if campaign else None
     options: GlobalOptions = context.obj
     settings, redact = options.load()
+    import asyncio
+
     found = asyncio.run(read_effects(settings, name, experiment))
     if as_json:
         print_json({"experiments": [effect.as_json() for effect in found]}, redact)
     elif not found:
-        print("The journal holds no such experiment. docs/effect.md says how to run one.")
+        print_line(
+            "The journal holds no such experiment. docs/effect.md says how to run one.", redact
+        )
     else:
         for effect in found:
             print_effect(effect, redact)
@@ -87,8 +76,9 @@ async def read_effects(
     Raises:
         ConfigError: the journal is off.
     """
-    from ozh_notify.mongo.client import connect, users_collection
+    from ozh_notify.mongo.client import primary_collection
     from ozh_notify.mongo.effect_queries import EffectQueries
+    from ozh_notify.mongo.users_collection import UsersCollection
     from ozh_notify.operator.effect import effects
 
     if settings.journal_collection is None:
@@ -96,14 +86,11 @@ async def read_effects(
             "OZH_JOURNAL_COLLECTION is off, and experiments are kept in the journal: "
             "name its collection"
         )
-    client = connect(settings)
-    users = users_collection(client, settings)
-    journal = users.database.get_collection(settings.journal_collection, users.codec_options)
     campaigns = {name: kind(settings) for name, kind in registry().items()}
-    try:
-        return await effects(EffectQueries(journal, users), campaigns, now(), campaign, experiment)
-    finally:
-        client.close()
+    async with UsersCollection(settings) as db:
+        journal = primary_collection(db.client, settings, settings.journal_collection)
+        queries = EffectQueries(journal, db.collection)
+        return await effects(queries, campaigns, now(), campaign, experiment)
 
 
 def print_plan(base: float, target: float, *, as_json: bool) -> None:
@@ -137,11 +124,11 @@ def print_effect(effect: Effect, redact: Callable[[str], str]) -> None:
     columns = ("", "assigned", "judged", "came back", "rate", "95 % interval")
     print_table(title, columns, rows, redact)
     for line in draw_text(effect):
-        print(line)
+        print_line(line, redact)
     for line in further_lines(effect):
-        console().print(line, markup=False)
-    console().print(verdict_sentence(effect), markup=False)
-    console().print(next_step(effect), markup=False)
+        print_line(line, redact)
+    print_line(verdict_sentence(effect), redact)
+    print_line(next_step(effect), redact)
 
 
 def arm_row(name: str, arm: ArmCounts) -> tuple[object, ...]:

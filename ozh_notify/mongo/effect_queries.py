@@ -14,7 +14,9 @@ from ozh_notify.effect.arms import Arm
 from ozh_notify.effect.experiment import Experiment, judged_paths, judgement
 from ozh_notify.effect.report import ArmCounts
 from ozh_notify.effect.statistics import Sums
-from ozh_notify.mongo.client import Document, with_time_limit
+from ozh_notify.mongo.client import Document
+from ozh_notify.mongo.errors import with_time_limit
+from ozh_notify.mongo.users_collection import projection
 
 JUDGED_A_PASS = 2000
 """Judgements one pass makes at most, so that its own work is not delayed."""
@@ -67,10 +69,10 @@ class EffectQueries:
     async def _judge(
         self, campaign: Campaign, entries: Sequence[Mapping[str, Any]], now: datetime
     ) -> int:
-        paths = ("_id", *judged_paths(campaign))
+        fields = projection(*judged_paths(campaign))
         with with_time_limit("read the users to judge"):
             wanted = {"_id": {"$in": [entry.get("user") for entry in entries]}}
-            found = await self.users.find(wanted, list(_outermost(paths))).to_list(None)
+            found = await self.users.find(wanted, fields).to_list(None)
             users = {repr(user["_id"]): user for user in found}
             result = await self.journal.bulk_write(
                 [
@@ -157,8 +159,3 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> ArmCounts:
 
 def _unjudged(campaign: str) -> Document:
     return {"campaign": campaign, "judged_at": None}
-
-
-def _outermost(paths: Sequence[str]) -> list[str]:
-    """Paths without those inside another one, which MongoDB refuses in one projection."""
-    return [p for p in paths if not any(p.startswith(f"{q}.") for q in paths)]
