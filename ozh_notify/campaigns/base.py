@@ -13,11 +13,11 @@ if TYPE_CHECKING:  # so that `--help` can list campaigns without it
     from ozh_notify.config.settings import Settings
 
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
-"""The end of a period that never ends; the last year a BSON date and Python share."""
+"""The end of a period that never ends, in the last year that BSON dates and Python share."""
 
 
 class Kind(Enum):
-    """What a criterion's field holds, by the BSON types that are right for it."""
+    """What a criterion's field holds: the BSON types that are right for it."""
 
     NUMBER = ("int", "long", "double", "decimal")
     DATE = ("date",)
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Criterion:
-    """One condition on one field; a user who fails it is counted as ``otherwise``."""
+    """One condition on one field. A user who fails it is counted as ``excluded_as``."""
 
     field: str
     kind: Kind
@@ -38,7 +38,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Button:
-    """An inline button: a URL button for http(s):// and tg://, else callback data."""
+    """An inline button: a URL button for http(s):// and tg://, otherwise callback data."""
 
     text: str
     target: str
@@ -61,7 +61,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Campaign(ABC):
-    """What a campaign's file fills in; a third campaign is one more such file and template."""
+    """What a campaign's file fills in. A third campaign is one more such file and template."""
 
     settings: Settings
 
@@ -70,9 +70,9 @@ class Campaign(ABC):
     summary: ClassVar[str]
     """One line for ``--help``."""
     population: ClassVar[str]
-    """Whom the first criteria select, in words: the total of the dry run's funnel."""
+    """The users that the first criteria select, in words: the total of the dry run's funnel."""
     once: ClassVar[Literal["ever", "day"]]
-    """Whether a user may get it once a local day; else once for good."""
+    """Whether a user may get it once in a lifetime, or once a local day."""
     environment_variables: ClassVar[tuple[str, ...]] = ()
     """Variables of its own, read from ``settings.others``."""
 
@@ -92,7 +92,7 @@ class Campaign(ABC):
 
     @abstractmethod
     def eligibility_criteria(self, now: datetime) -> tuple[Criterion, ...]:
-        """The further criteria, each a reason of its own to be left alone."""
+        """The further criteria, each with a reason of its own."""
 
     @abstractmethod
     def sort_field(self) -> str:
@@ -123,18 +123,18 @@ class Campaign(ABC):
         return self.population_criteria(now) + self.eligibility_criteria(now)
 
     def period_end(self, at: datetime) -> datetime:
-        """When a user handled at ``at`` may be handled again."""
+        """When a user who was messaged at ``at`` may be messaged again."""
         return midnight_after(at, self.settings) if self.once == "day" else FAR
 
     def period_start(self, now: datetime) -> datetime | None:
-        """When the period that holds ``now`` began; None when it always was."""
+        """When the period that ``now`` is in began; None for a period without a beginning."""
         if self.once == "ever":
             return None
         today = now.astimezone(self.settings.zone)
         return datetime.combine(today.date(), time.min, today.tzinfo)
 
     def closed_reason(self, now: datetime, *, any_time: bool = False) -> str | None:
-        """Why no pass may message anybody at ``now``, or None."""
+        """Why a pass may message nobody at ``now``; None if it may."""
         if any_time:
             return None
         clock = now.astimezone(self.settings.zone).time()

@@ -12,7 +12,7 @@ CLOCK_DIFFERENCE = timedelta(minutes=5)
 
 
 class DailyBonus(Campaign):
-    """Sent at most once a local day to a user."""
+    """Sent to a user at most once a local day."""
 
     name = "daily-bonus"
     summary = "One pass of the daily-bonus reminder, then exit."
@@ -61,8 +61,8 @@ class DailyBonus(Campaign):
 
     def index(self) -> Index:
         s = self.settings
-        # By registration alone a scan reads all of the last days, again and again each pass:
-        # 20,000 keys for 1,610 users due, where this reads 1,612.
+        # An index of the registration alone makes each pass read everybody of the last days:
+        # 20,000 keys for 1,610 users that are due. This one reads 1,612.
         return Index(
             "ozh_daily_bonus",
             (

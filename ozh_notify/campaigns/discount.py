@@ -1,4 +1,4 @@
-"""The discount: a special price for whoever made one picture and spent the balance."""
+"""The discount: a special price for users who made one picture and have no balance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ozh_notify.campaigns.base import Button, Campaign, Criterion, Index, Kind, 
 
 
 class Discount(Campaign):
-    """Sent once to a user for good."""
+    """Sent to a user once in a lifetime."""
 
     name = "discount"
     summary = "One pass of the discount offer, then exit."

@@ -72,7 +72,7 @@ async def compare_indexes(settings: Settings, create: bool) -> tuple[list[IndexS
         if create:
             if not have:  # every collection has an index of `_id`; creating one makes a collection
                 raise ConfigError(
-                    f"there is no collection {settings.users_collection!r} in "
+                    f"the collection {settings.users_collection!r} does not exist in "
                     f"{database(settings)!r}: is OZH_USERS_COLLECTION right?"
                 )
             missing = [one for one in found if not (one.usable or one.hidden)]

@@ -127,7 +127,7 @@ def check_options(state: str, older_than: float | None, action: Decision | None,
     """Refuse options that do not go together.
 
     Raises:
-        typer.BadParameter: some do not, or confirmation is needed and there is no terminal.
+        typer.BadParameter: some do not, or confirmation needs a terminal.
     """
     if state not in STATES:
         raise typer.BadParameter(f"expected one of {', '.join(STATES)}", param_hint="--state")

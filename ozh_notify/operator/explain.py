@@ -1,4 +1,4 @@
-"""Why this user would or would not get it: every yes and no is the server's own."""
+"""Why a user would or would not get a campaign's message; the server itself answers."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ozh_notify.users.field_mapping import type_name
 from ozh_notify.users.recipient import at_path
 
 Matches = Callable[[Filter], Awaitable[bool]]
-"""Asks the server whether this one user matches."""
+"""Asks the server whether this one user matches a filter."""
 
 DELIVERY_FIELDS = ("state", "hold_until", "claim", "run", "at", "attempts", "message_id", "error")
 
 
 @dataclass(frozen=True)
 class CriterionResult:
-    """One thing that decides, with the user's own value."""
+    """One criterion with the user's own value."""
 
     question: str
     value: str
     yes: bool
-    """Whether it speaks for messaging this user."""
+    """Whether the user meets it."""
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything that decides about one user and one campaign."""
+    """All that decides whether one user gets one campaign's message."""
 
     campaign: str
     user: str
@@ -43,7 +43,7 @@ class Explanation:
     delivery: dict[str, Any] | None
     """The stored state, as it is."""
     eligible: bool
-    """Whether a pass would claim this user now, hours aside."""
+    """Whether a pass would claim this user now, if its hours allow it."""
     verdict: str
     next_at: datetime | None
     """When a pass may message this user, if nothing else changes; None when that is unknown."""
@@ -56,7 +56,7 @@ class Explanation:
 async def explain(
     campaign: Campaign, user: Mapping[str, Any], matches: Matches, now: datetime
 ) -> Explanation:
-    """Ask the server about each criterion, and about all of them at once."""
+    """Ask the server about each criterion, and about all of them together."""
     query = Query(campaign, now)
     answers = await _answers(query, user, matches)
     eligible = await matches(audience.claimable(query)) and answers[0].yes
@@ -80,7 +80,7 @@ async def explain(
 async def _answers(
     query: Query, user: Mapping[str, Any], matches: Matches
 ) -> list[CriterionResult]:
-    """Chat id and state first, then criteria, holds, mute and extra filter."""
+    """Chat id and state first, then criteria, hold, mute and extra filter."""
     campaign, settings = query.campaign, query.campaign.settings
     problem = recipient.why_invalid(user, campaign)
     chat = describe.value(at_path(user, settings.field_chat_id), settings)
@@ -111,7 +111,7 @@ async def _answers(
 
 
 async def _held(query: Query, user: Mapping[str, Any], matches: Matches) -> CriterionResult:
-    """Whether a delivery of this campaign holds the user, and which way."""
+    """Whether a delivery of this campaign holds the user, and why."""
     state_path, settings = query.campaign.state_path, query.campaign.settings
     kept = at_path(user, f"{state_path}.state")
     state = kept if isinstance(kept, str) else describe.value(kept, settings)
@@ -145,7 +145,7 @@ def _verdict(
 def _advice(answers: list[CriterionResult]) -> str:
     whys = {answer.why for answer in answers}
     if "held: unknown" in whys:
-        return "; somebody has to settle it: ozh-notify reconcile"
+        return "; settle it with: ozh-notify reconcile"
     if audience.REASON_FLAG_RESET in whys:
         return "; --again says that the flag was reset on purpose"
     if "muted" in whys:
@@ -154,7 +154,7 @@ def _advice(answers: list[CriterionResult]) -> str:
 
 
 async def _next(query: Query, user: Mapping[str, Any], matches: Matches) -> datetime | None:
-    """The first moment at which the server would let a pass claim this user, hours included."""
+    """The first moment, inside the hours, at which the filter would let a pass claim this user."""
     for moment in sorted({query.now, *_turns(query, user)}):
         opens = _opens(query.campaign, moment)
         if opens and await matches(audience.claimable(Query(query.campaign, opens))):
@@ -163,7 +163,7 @@ async def _next(query: Query, user: Mapping[str, Any], matches: Matches) -> date
 
 
 def _turns(query: Query, user: Mapping[str, Any]) -> Iterator[datetime]:
-    """Later moments at which a hold ends or a criterion on a date may turn."""
+    """Later moments at which a hold ends or the answer to a criterion on a date may change."""
     hold = at_path(user, f"{query.campaign.state_path}.hold_until")
     if isinstance(hold, datetime) and query.now < hold < FAR:
         yield hold

@@ -1,4 +1,4 @@
-"""This user gets no campaign any more, or may again: `<state field>.muted`."""
+"""Mute and unmute one user for all campaigns: `<state field>.muted`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ozh_notify.users.recipient import MISSING, at_path
 
 
 class MuteQueries(OperatorQueries):
-    """Mutes and unmutes; both may be repeated. A message claimed already still goes out."""
+    """Mutes and unmutes, which may be repeated. A user claimed already still gets the message."""
 
     async def mute(self, user: str) -> tuple[int, int]:
-        """Mute a user named by chat id or `_id`: how many documents there are, and changed.
+        """Mute a user: how many documents there are, and how many were changed.
 
         Raises:
-            ConfigError: nobody is named so, or a state field cannot hold it; nothing is written.
+            ConfigError: no user has that name, or a state field cannot hold it; nothing is written.
         """
         field = self.settings.state_field
         found = await self.find(user)
@@ -31,7 +31,7 @@ class MuteQueries(OperatorQueries):
         return len(found), await self._write(found, where, update)
 
     async def unmute(self, user: str) -> tuple[int, int]:
-        """Take the mute away; returns and raises what :meth:`mute` does."""
+        """Take the mute away. Returns and raises what :meth:`mute` does."""
         path = f"{self.settings.state_field}.muted"
         found = await self.find(user)
         self._writable(found)
@@ -44,12 +44,12 @@ class MuteQueries(OperatorQueries):
             value = at_path(user, field)
             if not (value is MISSING or value is None or isinstance(value, Mapping)):
                 raise ConfigError(
-                    f"user {user['_id']!r}: {field} is no object, so nothing was written; "
-                    "no campaign messages this user either"
+                    f"user {user['_id']!r}: {field} is not an object, so nothing was written; "
+                    "no campaign messages this user in any case"
                 )
 
     async def _write(self, found: Sequence[Mapping[str, Any]], where: Filter, update: Any) -> int:
-        """One update a document: the driver repeats those by itself after a step-down."""
+        """One update per document: the driver repeats these after a change of the primary."""
         changed = 0
         for user in found:
             with with_time_limit("change the user"):

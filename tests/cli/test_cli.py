@@ -98,7 +98,7 @@ def test_exit_0_and_its_json(ozh: Ozh, users: Users) -> None:
 
 
 def test_exit_0_outside_the_hours(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
-    """Nobody is messaged before the hour, and that is no failure."""
+    """Nobody is messaged before the hour, which is not a failure."""
     users.insert_one(bonus_user())
     result = ozh("daily-bonus", "--json", OZH_DAILY_BONUS_NOT_BEFORE="23:59")
     assert result.code == 0
@@ -158,7 +158,7 @@ def test_exit_75_and_its_json(ozh: Ozh, users: Users, bot_api: BotApiServer) -> 
 
 
 def test_exit_77_and_its_json(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
-    """The fuse: its refusal says how to look, to do a part, and to raise it."""
+    """The recipient limit: its refusal says how to look, how to do a part, and how to raise it."""
     users.insert_many([discount_user() for _ in range(3)])
     result = ozh("discount", "--json", "--max-recipients", "2")
     assert result.code == 77
@@ -180,7 +180,7 @@ def test_exit_78_and_its_json(options: tuple[str, ...], ozh: Ozh) -> None:
 
 
 def test_without_json_an_error_is_on_stderr(ozh: Ozh) -> None:
-    """Whoever reads the result alone still gets a result; the reason is an error line."""
+    """Stdout has a result all the same; the reason is a line on stderr."""
     result = ozh("discount", OZH_RATE_LIMIT="fast")
     assert result.code == 78
     assert "OZH_RATE_LIMIT" in result.err
@@ -385,7 +385,7 @@ PASS = (
 def test_help_names_every_option_of_the_contract(
     command: str, options: tuple[str, ...], ozh: Ozh
 ) -> None:
-    """Whoever asks for help finds what the documentation promises."""
+    """The help names what the documentation promises."""
     result = ozh(*command.split(), "--help", COLUMNS="120")
     assert result.code == 0
     for option in options:
@@ -413,7 +413,7 @@ def test_help_needs_no_settings_and_loads_neither_the_driver_nor_telegram(ozh: O
 
 
 def test_the_version_is_told(ozh: Ozh) -> None:
-    """For whoever reports a problem."""
+    """For reports of a problem."""
     assert ozh("--version").out == f"ozh-notify {__version__}\n"
 
 
@@ -508,7 +508,7 @@ def test_a_signal_right_at_the_start_ends_it_as_interrupted(
 def test_a_signal_ends_a_preview_as_interrupted(
     number: signal.Signals, ozh: Ozh, bot_api: BotApiServer
 ) -> None:
-    """Whoever presses Ctrl-C while Telegram is slow waits no longer."""
+    """Ctrl-C ends it at once while Telegram is slow."""
     bot_api.control.rules([{"do": "slow", "seconds": 30}])
     process = ozh.start("discount", "--test-to", "5", "--json")
     wait_until(lambda: "sendMessage" in bot_api.control.requests()["by_method"], "the request")

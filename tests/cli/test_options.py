@@ -1,4 +1,4 @@
-"""The options of a pass: how many, whom, how fast, when, and what is refused."""
+"""The options of a pass: how many users, which ones, how fast, when, and what is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_latest_registration_comes_first(ozh: Ozh, users: Users, bot_api: Bo
     assert sorted(chats(bot_api)) == [3, 20]
 
 
-# --- whom ---
+# --- which users ---
 
 
 def test_user_narrows_to_the_users_named_however_they_are_stored(
@@ -117,10 +117,10 @@ def test_what_is_out_of_range_is_wrong_usage(line: str, capsys: pytest.CaptureFi
     assert line.split(maxsplit=1)[0] in capsys.readouterr().err
 
 
-# --- the fuse ---
+# --- the recipient limit ---
 
 
-def test_the_fuse_refuses_one_too_many_and_says_what_to_do(
+def test_the_recipient_limit_refuses_one_too_many_and_says_what_to_do(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A person reads it on stderr, and each way it names works."""
@@ -145,7 +145,7 @@ def test_the_fuse_refuses_one_too_many_and_says_what_to_do(
     assert counts(rest, "sent", "invalid") == (4, 1)
 
 
-def test_the_fuse_looks_at_the_whole_audience_of_all_shards(
+def test_the_recipient_limit_looks_at_the_whole_audience_of_all_shards(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Four shards of ten each would message forty."""

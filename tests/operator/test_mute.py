@@ -87,12 +87,12 @@ def test_what_cannot_be_muted_is_said_and_nothing_is_written(ozh: Ozh, users: Us
     for command in ("mute", "unmute"):
         result = ozh(command, "77")
         assert result.code == 78
-        assert "ozh_notify is no object, so nothing was written" in result.err
+        assert "ozh_notify is not an object, so nothing was written" in result.err
     assert (kept(users, odd), kept(users, fine)) == (odd, fine)
 
 
 def test_nobody_is_made_by_muting(ozh: Ozh, users: Users) -> None:
-    """A user whom nobody finds is exit 78, with the field looked in."""
+    """An unknown user is exit 78, with the field that was looked in."""
     users.insert_one(user())
     result = ozh("mute", "1")
     assert result.code == 78

@@ -116,7 +116,7 @@ def test_users_marked_sent_carry_the_flag_and_are_left_alone(
 def test_a_daily_bonus_marked_sent_holds_until_the_end_of_the_claims_day(
     ozh: Ozh, users: Users
 ) -> None:
-    """Whoever settles it and when: the next day's reminder is not lost."""
+    """Whenever it is settled: the next day's reminder is not lost."""
     today = delivery("unknown", hold_until=tomorrow())
     past = delivery("unknown", hold_until=tomorrow() - timedelta(days=1), at=ago(hours=1))
     users.insert_many(bonus_user(ozh_notify={"daily_bonus": s}) for s in (today, past))
@@ -151,7 +151,7 @@ def test_run_and_user_only_narrow(ozh: Ozh, users: Users) -> None:
 
 
 def test_ids_come_from_a_file_of_numbers_and_logged_lines(ozh: Ozh, users: Users) -> None:
-    """The lines 'not recorded' of a pass name whom to settle; other lines name nobody."""
+    """The lines 'not recorded' of a pass name users to settle; other lines name nobody."""
     a, b, c, d = (held("unknown") for _ in range(4))
     users.insert_many([a, b, c, d])
     lines = [
@@ -404,7 +404,7 @@ def test_an_odd_state_is_listed_and_stops_nobody_else(ozh: Ozh, users: Users) ->
 
 
 def test_it_says_69_when_mongodb_is_away(ozh: Ozh) -> None:
-    """An outage is no traceback, and is told while somebody still looks."""
+    """An outage is a clear message, soon enough for the person who waits."""
     uri = "mongodb://127.0.0.1:9/?directConnection=true"
     result = ozh("reconcile", "discount", timeout=20, MONGO_URI=uri)
     assert result.code == 69

@@ -1,4 +1,4 @@
-"""``ozh-notify status``: what happened lately, and what is due; from the data alone."""
+"""``ozh-notify status``: what happened recently, and what is due; from the data alone."""
 
 from __future__ import annotations
 
