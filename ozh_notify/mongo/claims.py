@@ -48,6 +48,16 @@ class Claims:
             refused=refused,
         )
 
+    async def in_hand(self) -> int:
+        """How many users are in `sending`: claimed by some pass and not settled."""
+        state_path = self._campaign.state_path
+        where = {
+            f"{state_path}.claim": {"$exists": True},
+            f"{state_path}.state": delivery_state.State.SENDING.value,
+        }
+        cursor = self._db.collection.find(where, {"_id": 1})
+        return len(await self._db.fetch_all(cursor, "count what is sending"))
+
     async def _write(
         self, ids: Sequence[Any], query: Query, claim_id: str, run: str
     ) -> list[tuple[Any, str]]:

@@ -58,11 +58,7 @@ class MongoPassStore:
         self.retry.set_deadline(seconds)
 
     async def check_clock(self, clock: Clock) -> None:
-        """Compare this machine's clock with MongoDB's: leases are told apart by it.
-
-        Raises:
-            ConfigError: it is off by more than a lease can bear.
-        """
+        """Compare this machine's clock with MongoDB's; one that is far off is an error."""
         before = clock.now()
         told = await self.db.server_time()
         if told and (warning := clock_warning(difference(before, told, clock.now()))):
@@ -82,6 +78,10 @@ class MongoPassStore:
                 for user in lapsed
             ]
         )
+
+    async def in_hand(self) -> int:
+        """How many users are in `sending`: claimed by some pass and not settled."""
+        return await self._claims.in_hand()
 
     async def lapsed(self, now: datetime) -> list[ClaimedDocument]:
         """Documents in `sending` whose lease is over."""

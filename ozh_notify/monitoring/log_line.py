@@ -10,15 +10,19 @@ from ozh_notify.passes.result import Result
 
 log = logging.getLogger(__name__)
 
-COUNTS = "eligible claimed sent unreachable rejected retry unknown swept invalid skipped remaining"
+COUNTS = (
+    *("eligible", "claimed", "sent", "unreachable", "rejected", "retry", "unknown", "held_out"),
+    *("duplicates", "unrecorded", "overwritten", "swept", "invalid", "skipped", "remaining"),
+)
 LEVELS = {Exit.OK: logging.INFO, Exit.INCOMPLETE: logging.WARNING}
 """Of the line, by exit code; any other code needs somebody: an error."""
 
 
 def log_finished(result: Result) -> None:
     """The one line that says what came of a pass."""
-    counts = {name: getattr(result, name) for name in COUNTS.split()}
-    words = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    counts = {name: getattr(result, name) for name in COUNTS}
+    shown = {**counts, "sending of other runs": result.in_other_hands}
+    words = ", ".join(f"{name} {count}" for name, count in shown.items() if count)
     if not log.isEnabledFor(logging.WARNING):
         return  # LOGGING_ENABLED=False: the error itself is on stderr as it is
     log.log(
@@ -43,6 +47,7 @@ def log_finished(result: Result) -> None:
             "duration_seconds": result.duration_seconds,
             "flood_wait_seconds": result.flood_wait_seconds,
             "counts": counts,
+            "in_other_hands": result.in_other_hands,
             "error": result.error,
         },
     )

@@ -21,6 +21,8 @@ class Facts:
     """Whether a bot has ever delivered a message to these users."""
     no_users: bool = False
     swept: int = 0
+    in_other_hands: int = 0
+    """Users in `sending` of other runs, when this pass began."""
     found: Candidates = field(default_factory=lambda: Candidates(0))
     held: dict[str, int] = field(default_factory=dict)
     preview: DryRunDetails | None = None
@@ -43,6 +45,7 @@ class Facts:
             preview=self.preview,
             exit_code=error.exit_code if error else Exit.OK,
             no_users=self.no_users,
+            in_other_hands=self.in_other_hands,
         )
 
 

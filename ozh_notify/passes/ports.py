@@ -38,6 +38,9 @@ class PassStore(Protocol):
     async def sweep(self, now: datetime) -> int:
         """Move lapsed claims to `unknown`; returns how many."""
 
+    async def in_hand(self) -> int:
+        """How many users are in `sending`: claimed by some pass and not settled."""
+
     async def has_delivered(self) -> bool:
         """Whether any bot has ever delivered a message to these users."""
 

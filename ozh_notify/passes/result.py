@@ -77,6 +77,8 @@ class Result:
     error: str | None = None
     preview: DryRunDetails | None = None
     exit_code: Exit = Exit.OK
+    in_other_hands: int = 0
+    """Users in `sending` of other runs, when this pass began: running, or killed."""
     no_users: bool = False
     """The collection is empty: a new bot, or the name of another database."""
 
@@ -88,7 +90,7 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """The object ``--json`` prints; ``preview`` is there in a dry run only."""
         values = asdict(self)
-        del values["exit_code"], values["no_users"]
+        del values["exit_code"], values["no_users"], values["in_other_hands"]
         if self.preview is None:
             del values["preview"]
         moments = {key: getattr(self, key).isoformat() for key in ("started_at", "finished_at")}

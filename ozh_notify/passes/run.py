@@ -130,6 +130,7 @@ class Pass:
         facts.no_users = not await preparation.check_sample(store, self.campaign, now)
         if not options.dry_run:
             facts.swept = await preparation.sweep(store, self.clock.now())
+            facts.in_other_hands = await store.in_hand()
         facts.found = await preparation.scan(store, self._query(), options.limit)
         if not options.dry_run:
             preparation.refuse_too_many(facts.found, self.campaign, options)

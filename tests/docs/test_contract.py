@@ -92,7 +92,7 @@ def test_states_and_their_fields_are_those_of_the_contract() -> None:
 def test_the_results_keys_are_those_of_the_contract() -> None:
     """In this order; what is not told of every pass comes after them."""
     names = [field.name for field in fields(Result)]
-    assert names == [*RESULT_KEYS, "preview", "exit_code", "no_users"]
+    assert names == [*RESULT_KEYS, "preview", "exit_code", "in_other_hands", "no_users"]
     assert unnamed({*RESULT_KEYS, "preview"}) == []
 
 

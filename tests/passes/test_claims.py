@@ -152,6 +152,19 @@ def test_a_claim_says_in_the_document_what_is_about_to_happen(
     assert (users.find_one() or {})["ozh_notify"]["muted"] is False
 
 
+def test_the_closing_line_counts_what_other_runs_have_in_hand(ozh: Ozh, users: Users) -> None:
+    """After a `kill -9` nobody has to wait for the lease to learn of it."""
+    alive = {"state": "sending", "claim": "run-1-1", "run": "run-1", "at": ago(minutes=1)}
+    held = {**alive, "hold_until": ago(minutes=-9), "journal": True}
+    users.insert_many(discount_user(ozh_notify={"discount": held}) for _ in range(2))
+    users.insert_one(discount_user())
+    result = ozh("discount", "--json")
+    assert (result.code, result.json()["sent"]) == (0, 1)
+    assert "sent 1, sending of other runs 2, took" in result.err
+    users.delete_many({"ozh_notify.discount.state": "sending"})
+    assert "sending of other runs" not in ozh("discount", "--json").err
+
+
 CHANGES: dict[str, dict[str, Any]] = {
     "buys": {"$set": {"balance": 5}},
     "makes another picture": {"$inc": {"generations_count": 1}},
