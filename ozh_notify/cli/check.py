@@ -30,6 +30,9 @@ def run_check_command(
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Print only .env lines for the fields it guessed.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Really send a test digest, ping and metric, too.")
+    ] = False,
 ) -> None:
     """Is everything ready: settings, MongoDB, fields, indexes, bot, templates; writes nothing.
 
@@ -38,7 +41,7 @@ def run_check_command(
     """
     from ozh_notify.operator.check import exit_code, suggestions, verdict
 
-    results, redact = run_checks(context.obj)
+    results, redact = run_checks(context.obj, report=report)
     code = exit_code(results)
     if suggest:
         for suggestion in suggestions(results):
@@ -51,10 +54,13 @@ def run_check_command(
     raise typer.Exit(code)
 
 
-def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]:
+def run_checks(
+    common: GlobalOptions, *, report: bool = False
+) -> tuple[list[CheckResult], logs.Redactor]:
     """Every check, also where the settings have problems."""
     import asyncio
 
+    from ozh_notify.cli.check_report import report_results
     from ozh_notify.config.env_file import working_directory
     from ozh_notify.config.load import examine
     from ozh_notify.operator.check import check
@@ -69,15 +75,13 @@ def run_checks(common: GlobalOptions) -> tuple[list[CheckResult], logs.Redactor]
                quiet=common.quiet)  # fmt: skip
     file = common.env_file or Path(".env")
     where = f"and {file}" if file.is_file() else f"alone: there is no .env in {working_directory()}"
-    work = check(
-        found,
-        [campaign(found) for campaign in campaigns.values()],
-        now(),
-        problems=problems,
-        warnings=warnings,
-        where=where,
-    )
-    return [*asyncio.run(work), *broken_campaign_results()], redact
+    made = [campaign(found) for campaign in campaigns.values()]
+
+    async def work() -> list[CheckResult]:
+        results = await check(found, made, now(), problems=problems, warnings=warnings, where=where)
+        return [*results, *(await report_results(found, made, problems) if report else [])]
+
+    return [*asyncio.run(work()), *broken_campaign_results()], redact
 
 
 def broken_campaign_results() -> list[CheckResult]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 from uuid import UUID
 
 from bson import Binary, ObjectId
 
 from ozh_notify.campaigns import Index
+from ozh_notify.clock import difference
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.mongo.errors import with_time_limit
@@ -63,6 +65,12 @@ class OperatorQueries:
             hello = await self.db.client.admin.command("hello")
         sharded = hello.get("msg") == "isdbgrid"
         return Server(str(build.get("version", "unknown")), hello.get("setName"), sharded)
+
+    async def clock_ahead(self) -> timedelta | None:
+        """How far our clock is ahead of the server's; None where the server does not tell it."""
+        before = datetime.now(timezone.utc)
+        told = await self.db.server_time()
+        return difference(before, told, datetime.now(timezone.utc)) if told else None
 
     async def account(self) -> Document:
         """Who this account is and what it may do: ``authInfo`` of ``connectionStatus``."""

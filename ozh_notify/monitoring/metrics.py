@@ -87,20 +87,9 @@ class PassMetrics(Collector):
         By POST, which leaves the last success of an earlier pass in place where this one has
         none; grouped by campaign and shard, or pods would overwrite each other.
         """
-        url, extra = without_credentials(self._targets.pushgateway_url or "")
-
-        def authorized(
-            url: str,
-            method: str,
-            timeout: float | None,
-            headers: list[tuple[str, str]],
-            data: bytes,
-        ) -> Callable[[], None]:
-            return default_handler(url, method, timeout, [*headers, *extra.items()], data)
-
         registry = CollectorRegistry()
         registry.register(self)
-        pushadd_to_gateway(url, JOB, registry, self._labels, ATTEMPT, authorized)
+        push_registry(self._targets.pushgateway_url or "", registry, self._labels)
 
     def write(self) -> None:
         """To the textfile, replaced atomically; what it holds of others stays."""
@@ -119,6 +108,18 @@ class PassMetrics(Collector):
         """Samples of other campaigns and shards; and the last success, if this pass is none."""
         own = self._labels.items() <= labels.items()
         return not own or (name == LAST_SUCCESS and mine is old)
+
+
+def push_registry(address: str, registry: CollectorRegistry, labels: dict[str, str]) -> None:
+    """Push to a Pushgateway, with the credentials of its address in a header."""
+    url, extra = without_credentials(address)
+
+    def authorized(
+        url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+    ) -> Callable[[], None]:
+        return default_handler(url, method, timeout, [*headers, *extra.items()], data)
+
+    pushadd_to_gateway(url, JOB, registry, labels, ATTEMPT, authorized)
 
 
 class _Fixed(Collector):

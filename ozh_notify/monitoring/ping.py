@@ -35,6 +35,11 @@ def finish(url: str, result: Result, redact: Callable[[str], str]) -> None:
     _post(address(url, suffix), body.encode())
 
 
+def log_line(url: str, text: str) -> None:
+    """A line in the log of the watching service."""
+    _post(address(url, "log"), text.encode())
+
+
 def address(url: str, suffix: str) -> str:
     """The suffix goes before a query such as ``?create=1``."""
     path, mark, query = url.partition("?")

@@ -40,7 +40,7 @@ PASS = {
 COMMANDS: dict[str, set[str]] = {
     "discount": PASS,
     "daily-bonus": PASS,
-    "check": {"--json"},
+    "check": {"--json", "--suggest", "--report"},
     "templates": {"--copy"},
     "status": {"--json"},
     "indexes": {"--create"},

@@ -18,6 +18,7 @@ from ozh_notify.operator.check import check, exit_code
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import on_a_terminal
 from tests.conftest import PASSWORD, Finished, Ozh
+from tests.helpers import watching
 from tests.helpers.users import (
     ago,
     bonus_user,
@@ -89,7 +90,7 @@ def test_where_all_is_well_every_line_is_ok_but_what_a_test_server_lacks(
     assert warned == ["account", "monitoring"]
     assert "asks for no password" in line(result, "account")["finding"]
     assert [one["subject"] for one in shown["results"] if one["subject"] != "Python"] == [
-        *("settings", "MongoDB", "account", "collection"),
+        *("settings", "MongoDB", "clock", "account", "collection"),
         *("field telegram_id", "field generations_count", "field balance"),
         *("field first_generation_at", "field discount_offered", "field registered_at"),
         *("field daily_bonus_claimed_today", "field first_name", "field language_code"),
@@ -372,6 +373,40 @@ async def test_the_chat_of_the_digest_is_looked_up(ozh: Ozh, users: Users) -> No
     code, lines = await looked(ozh, OZH_ADMIN_CHAT_ID="-100")
     assert (code, lines["OZH_ADMIN_CHAT_ID"][0]) == (0, "warning")
     assert "no digest can reach it: Bad Request: chat not found" in lines["OZH_ADMIN_CHAT_ID"][1]
+
+
+def test_a_test_report_really_goes_out(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
+    """What nobody has tried will not work on the day it is needed."""
+    users.insert_many(crowd(3))
+    with watching.receiver() as switch:
+        result = ozh(
+            *("check", "--report", "--json"),
+            OZH_PING_URL=f"{switch.url}/key/{{campaign}}",
+            OZH_PUSHGATEWAY_URL=f"{switch.url}/push",
+            OZH_ADMIN_CHAT_ID="77",
+        )
+    sent = [one for one in result.json()["results"] if one["subject"].startswith("test report")]
+    assert [one["finding"] for one in sent] == ["it arrived"] * 4, sent
+    assert switch.paths[:2] == ["/key/daily-bonus/log", "/key/discount/log"]
+    assert switch.paths[2].startswith("/push/metrics/job/ozh-notify/")
+    [message] = bot_api.control.messages()
+    assert message.chat_id == 77
+    for words in (users.database.name, "@ozhivlyator_demo_bot"):
+        assert words in message.text
+
+
+def test_a_test_report_that_does_not_arrive_is_a_warning(ozh: Ozh, users: Users) -> None:
+    """A pass never depends on its reports; and where there is no place to report to, it is told."""
+    users.insert_many(crowd(3))
+    result = ozh("check", "--report", "--json", OZH_PING_URL=f"{NOBODY}/p", OZH_ADMIN_CHAT_ID="-1")
+    warned = lines(result, "warning")
+    assert result.code == 0
+    assert "it did not arrive: Connection refused" in warned["test report to OZH_PING_URL"]
+    assert "chat not found" in warned["test report to OZH_ADMIN_CHAT_ID"]
+    assert (
+        "no place to report to"
+        in lines(ozh("check", "--report", "--json"), "warning")["test report"]
+    )
 
 
 # --- messages ---

@@ -472,3 +472,17 @@ def test_old_servers_are_a_warning() -> None:
     assert shown(_server(Server("4.2.24", None, False)))[0] == "warning"
     assert shown(_server(Server("4.4.0", None, False)))[1].startswith("4.4.0, not a replica set")
     assert shown(_server(Server("10.0", None, True)))[1].startswith("10.0, a sharded cluster")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(None, []), (0, ["ok"]), (59, ["ok"]), (-90, ["warning"]), (300, ["problem"])],
+)
+def test_a_clock_that_differs_from_the_servers_is_told(
+    seconds: int | None, expected: list[str]
+) -> None:
+    """A pass would be refused, too: it tells by the clock which claims are over."""
+    from ozh_notify.operator.check.database import _clock
+
+    ahead = None if seconds is None else timedelta(seconds=seconds)
+    assert [line.verdict.value for line in _clock(ahead)] == expected

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.clock import clock_warning
 from ozh_notify.config.settings import Settings, database
-from ozh_notify.errors import OzhError
+from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.mongo.operator_queries import Document, OperatorQueries, Server
 from ozh_notify.operator.check import extra_filter, fields, privileges
 from ozh_notify.operator.check.result import CheckResult, failed, ok, problem, warning
@@ -33,6 +34,7 @@ async def database_results(
     try:
         async with OperatorQueries(settings) as queries:
             found = [_server(await queries.server())]
+            found += _clock(await queries.clock_ahead())
             try:
                 sample = await queries.sample(field_mapping.SAMPLE_SIZE)
             except OzhError as error:
@@ -69,6 +71,18 @@ def _server(server: Server) -> CheckResult:
     if numbers and numbers < OLDEST:
         return warning("MongoDB", found, "ozh-notify needs 4.4 or later: a pass may fail")
     return ok("MongoDB", found)
+
+
+def _clock(ahead: timedelta | None) -> list[CheckResult]:
+    """A pass compares the two clocks, too, and ends where they are too far apart."""
+    if ahead is None:
+        return []
+    try:
+        said = clock_warning(ahead)
+    except ConfigError as error:
+        return [problem("clock", str(error))]
+    agrees = "agrees with MongoDB's to within a minute"
+    return [warning("clock", said) if said else ok("clock", agrees)]
 
 
 async def _account(queries: OperatorQueries) -> list[CheckResult]:
