@@ -76,11 +76,20 @@ def common(
     env_file: Annotated[
         Path | None,
         typer.Option(
-            "--env-file", exists=True, dir_okay=False, readable=True, help="Instead of .env."
+            "--env-file",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help="Read this file instead of .env.",
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A line per user.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Warnings and errors only.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Log one line per user.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Log warnings and errors only.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,

@@ -392,6 +392,18 @@ def test_help_names_every_option_of_the_contract(
         assert re.search(rf"(?<![\w-]){option}(?![\w-])", result.out), option
 
 
+@pytest.mark.parametrize("command", ["", "discount", "demo", "status", "reconcile", "indexes"])
+def test_help_names_values_in_plain_words(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`N` and `FILE` instead of a type of Python; a CAMPAIGN is one of those that exist."""
+    assert run([*command.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert not re.search(r"<(int|float|file|path|text)\b", out)
+    if "CAMPAIGN" in out:
+        assert "One of: discount, daily-bonus." in out
+    if not command:
+        assert "Documentation: README.md" in out
+
+
 def test_help_needs_no_settings_and_loads_neither_the_driver_nor_telegram(ozh: Ozh) -> None:
     """It answers at once."""
     code = (
