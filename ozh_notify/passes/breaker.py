@@ -13,7 +13,7 @@ CONTENT_ROW = 2
 BOT_ROW = 10
 """Refusals in a row with one text that names no user's fault: then it is the bot's fault."""
 STRANGERS = 10
-"""Users whom the bot cannot write to before any delivery: then it is the wrong bot."""
+"""Users who cannot be written to before any delivery: then it is the wrong bot."""
 TROUBLE_ROW = 10
 """Requests in a row that fail: then the service is down."""
 

@@ -45,7 +45,7 @@ class OutcomeCounts:
 class DeliveryQueues:
     """Users move from ``ready`` to ``in_flight`` to ``outcomes``; each gets one outcome.
 
-    Whoever changes something calls :meth:`notify`, which wakes all who wait for a change.
+    Each change is followed by :meth:`notify`, which wakes every waiting task.
     """
 
     def __init__(self, run: str, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Why a pass ends early: the first reason wins."""
+"""Why a pass ends early; the first reason counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flag that was reset: by accident nobody is messaged again, with `--again` it was meant."""
+"""A flag that was reset: nobody is messaged again, unless `--again` says it was meant."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def offered(kind: str, state: str, count: int = 1, **fields: Any) -> list[Someon
 
 @contextmanager
 def stale_backend(users: Users) -> Iterator[None]:
-    """A backend that goes on saving ``discount_offered: false``, whatever happens."""
+    """A backend that keeps saving ``discount_offered: false``."""
     done = threading.Event()
 
     def save() -> None:
@@ -50,11 +50,12 @@ def stale_backend(users: Users) -> Iterator[None]:
         thread.join()
 
 
-def test_a_reset_flag_is_no_reason_to_offer_again_unless_it_is_said(
+def test_a_reset_flag_alone_does_not_offer_again(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Without `--again` the delivery state decides and the dry run tells; with it, who was
-    `sent` and qualifies by all else gets another, and who is in doubt never does.
+    """Without `--again` the delivery state decides, and the dry run counts these users.
+
+    With it, a `sent` user who meets all other criteria gets another message; an `unknown` never.
     """
     others = [
         *offered("flag still set", "sent", discount_offered=True),
@@ -91,10 +92,10 @@ def test_a_reset_flag_is_no_reason_to_offer_again_unless_it_is_said(
     assert ozh("discount", "--again", "--json").json()["sent"] == 0
 
 
-def test_again_never_takes_whom_this_very_pass_or_one_beside_it_reached(
+def test_again_never_takes_users_that_this_pass_or_a_parallel_one_reached(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """While a backend resets every flag at once, two passes at a time still send once each."""
+    """While a backend resets every flag, two parallel passes still send each message once."""
     people = [Someone("eligible", discount_user(), due=True) for _ in range(30)]
     insert(users, people)
     with stale_backend(users):
@@ -109,10 +110,10 @@ def test_again_never_takes_whom_this_very_pass_or_one_beside_it_reached(
 
 
 @pytest.mark.parametrize("options", [("--user", "9009"), ("--limit", "1")])
-def test_again_goes_with_what_narrows_a_pass(
+def test_again_works_with_options_that_narrow_a_pass(
     options: tuple[str, ...], ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """One user can be given another offer on purpose, the others are left alone."""
+    """One user can get another offer on purpose; the others are left alone."""
     newest: dict[str, Any] = {"telegram_id": 9009, "first_generation_at": ago(hours=25)}
     insert(users, [*offered("this one", "sent", **newest), *offered("others", "sent", 3)])
     result = ozh("discount", "--again", "--json", *options).json()

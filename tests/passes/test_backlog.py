@@ -1,4 +1,4 @@
-"""What a slow database leaves in doubt, and what many ids take."""
+"""What a slow database leaves in doubt, and how many ids are kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IN_DOUBT = MAX_UNWRITTEN + MAX_WRITE_BATCH + MAX_IN_FLIGHT
 
 
 class Slow:
-    """Claims and sends at once, but takes its time to record; remembers the most in doubt."""
+    """Claims and sends at once but records slowly; remembers the largest number in doubt."""
 
     def __init__(self, seconds: float, claim_seconds: float = 0) -> None:
         self.seconds, self.claim_seconds = seconds, claim_seconds
@@ -55,7 +55,7 @@ class Slow:
         return Outcome(State.SENT, self.sent)
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
-        """Written, in the end."""
+        """Written after a pause."""
         await asyncio.sleep(self.seconds)
         self.recorded += len(records)
         return Confirmation()
@@ -68,7 +68,7 @@ class Slow:
 async def test_sending_waits_for_a_recorder_that_lags(
     rate: int, users: int, seconds: float, at_most: int
 ) -> None:
-    """However slow the database, what is sent and not recorded is half a second's work."""
+    """Even with a slow database, only half a second of messages is sent and not recorded."""
     slow = Slow(seconds)
     counts, stop = await delivered(slow, rate, users)
     assert (counts.sent, slow.recorded, stop.reason) == (users, users, None)
@@ -118,7 +118,7 @@ async def delivered(slow: Slow, rate: float, users: int) -> tuple[OutcomeCounts,
     "ids", [[ObjectId() for _ in range(50)], list(range(50)), [ObjectId(), 5, "x", ObjectId()], []]
 )
 def test_ids_of_any_type_are_kept_in_their_order(ids: list[Any]) -> None:
-    """ObjectIds, which are packed, and whatever else a collection may use, also mixed."""
+    """ObjectIds, which are packed, and every other type that a collection may use, also mixed."""
     found = Candidates(1000)
     for number, one in enumerate(ids):
         found.add(Candidate(one, number % 2 == 0))

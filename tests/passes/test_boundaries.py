@@ -1,4 +1,4 @@
-"""To the millisecond, and wherever the fields are: the edges of who is eligible."""
+"""The edges of eligibility: to the millisecond, and with fields inside other fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Users = Collection[dict[str, Any]]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 TICK = timedelta(milliseconds=1)
-"""The smallest difference MongoDB's dates know."""
+"""The smallest difference between two dates of MongoDB."""
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 MAKE = {"discount": discount_user, "daily-bonus": bonus_user}
 FIELD = {"discount": "first_generation_at", "daily-bonus": "registered_at"}
@@ -66,7 +66,7 @@ AGES: list[tuple[str, dict[str, str], dict[timedelta, bool]]] = [
 
 
 def due_at(ozh: Ozh, campaign: str, moment: datetime, **extra: Any) -> set[str]:
-    """The ``_id`` of everybody a pass at that moment would message; at most ten."""
+    """The ``_id`` of each user that a pass at that moment would message; at most ten."""
     result = ozh(campaign, "--dry-run", "--json", "--at", moment.isoformat(), **extra)
     assert result.code == 0, result.err
     shown = {recipient["id"] for recipient in result.json()["preview"]["recipients"]}
@@ -87,7 +87,7 @@ def test_an_age_decides_to_the_millisecond(
 
 @pytest.mark.parametrize("campaign", MAKE)
 def test_a_hold_is_over_at_its_moment(campaign: str, ozh: Ozh, users: Users) -> None:
-    """Until then, and not a millisecond longer."""
+    """The user is held until then, and not a millisecond longer."""
     delivery = f"ozh_notify.{campaign.replace('-', '_')}"
     holds = {"over": NOON, "not over": NOON + TICK, "long over": NOON - DAY}
     fresh = {FIELD[campaign]: NOON - 30 * HOUR}
@@ -122,7 +122,7 @@ HOLDERS = {
     "daily-bonus": ("dates", "offers", "offers.bonus"),
 }
 ABSENT: dict[str, Any] = {"missing": NOWHERE, "null": None, "an empty object": {}}
-"""What leaves a flag unset, so that the user was never offered."""
+"""Values that leave a flag unset: the user was never offered."""
 WRONG: dict[str, Any] = {
     "a string": "x",
     "a number": 0,
@@ -133,7 +133,7 @@ WRONG: dict[str, Any] = {
 
 
 def nested(chat: int) -> dict[str, Any]:
-    """A user both campaigns are for, in documents of another shape."""
+    """A user of both campaigns, in documents of another shape."""
     return {
         "tg": {"id": chat, "name": {"first": f"Имя{chat}"}, "language": "ru"},
         "dates": {"registered": ago(hours=30)},
@@ -144,7 +144,7 @@ def nested(chat: int) -> dict[str, Any]:
 
 
 def inside_others(campaign: str) -> Iterator[Someone]:
-    """Every holder on the way to a criterion's field, replaced by whatever it may be."""
+    """Every parent of a criterion's field, replaced by values of each type."""
     chats = iter(range(7001, 7999))
     for holder in HOLDERS[campaign]:
         whole = nested(0)
@@ -169,7 +169,7 @@ def inside_others(campaign: str) -> Iterator[Someone]:
 def test_fields_may_be_inside_others_but_not_inside_arrays(
     campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """MongoDB looks into arrays on the way; a criterion that is met in there is not met."""
+    """MongoDB looks into arrays on the way; a criterion that matches inside one does not hold."""
     people = insert(users, inside_others(campaign))
     result = ozh(campaign, "--json", **NESTED)
     assert result.code == 0, result.err
@@ -193,7 +193,7 @@ def test_fields_may_be_inside_others_but_not_inside_arrays(
 
 
 def test_the_chat_id_may_be_the_documents_id(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
-    """As many bots store their users; also where only some are asked for."""
+    """Many bots store their users like this; it works with `--user`, too."""
     users.insert_many([{**discount_user(), "_id": chat} for chat in (31, 32, 33)])
     users.insert_one({**discount_user(), "_id": "34"})
     assert ozh("discount", "--json", "--user", "32", OZH_FIELD_CHAT_ID="_id").json()["sent"] == 1
@@ -224,7 +224,7 @@ EXTRA: list[tuple[dict[str, Any], set[str]]] = [
 def test_the_extra_filter_holds_beside_every_criterion(
     extra: dict[str, Any], due: set[str], ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Whatever it names, it never lets in anybody the campaign is not for."""
+    """The filter may only leave users out, whatever it names."""
     kinds: dict[str, dict[str, Any]] = {
         "plain": {"since": datetime(2026, 5, 1, tzinfo=timezone.utc)},
         **{"pro": {"plan": "pro"}, "old": {"age": 70}, "banned": {"banned": True}},
@@ -244,7 +244,7 @@ def test_the_extra_filter_holds_beside_every_criterion(
 def test_a_filter_the_server_refuses_messages_nobody(
     extra: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """It is JSON, but no filter: the configuration is wrong."""
+    """It is JSON, but not a filter: the configuration is wrong."""
     users.insert_one(discount_user())
     result = ozh("discount", "--json", OZH_EXTRA_FILTER=extra)
     assert result.code == 78, result.err

@@ -1,4 +1,4 @@
-"""Hours, midnights and changes of summer time: in mid-pass, and over the days."""
+"""Hours, midnights and changes of summer time: during a pass, and over several days."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UTC = timezone.utc
 
 
 def both(**fields: Any) -> dict[str, Any]:
-    """A user whom both campaigns want."""
+    """A user of both campaigns."""
     first = {"generations_count": 1, "balance": 0, "first_generation_at": ago(hours=30)}
     return bonus_user(**{**first, "registered_at": ago(hours=40), **fields})
 
@@ -42,7 +42,7 @@ def test_the_end_of_the_day_and_of_the_hours_ends_a_pass(
 ) -> None:
     """75 at local midnight, and where quiet hours begin: what is unsent is given back.
 
-    Whoever was reminded before midnight is reminded again on the new day, and nobody twice a day.
+    Users reminded before midnight are reminded again on the new day, and nobody twice a day.
     """
     for name in ("discount", "daily_bonus"):
         (tmp_path / f"{name}.html").write_text(name)
@@ -99,7 +99,7 @@ def test_the_night_of_a_change_of_summer_time_reminds_everybody_once_a_day(
     assert Counter(chats(bot_api)) == {user["telegram_id"]: 3 for user in people}
 
 
-# --- until when an outcome holds, as a pure function ---
+# --- the end of a hold, as a pure function ---
 
 
 def campaign(name: str, zone: str) -> Campaign:
@@ -131,7 +131,7 @@ NIGHTS = (
 def test_a_daily_outcome_holds_until_the_midnight_after_the_claim(
     zone: str, claimed: str, until: str
 ) -> None:
-    """Whatever the clock does in that night, and whenever the outcome is written."""
+    """The changes of that night and the time of the write do not matter."""
     daily, at = campaign("daily-bonus", zone), moment(claimed)
     for state in State:
         for later in (timedelta(), timedelta(seconds=20), timedelta(days=2)):
@@ -168,8 +168,8 @@ def test_a_period_ends_with_the_local_day_of_the_claim_and_not_a_second_later(zo
         at += timedelta(minutes=20)
 
 
-def test_the_discount_holds_for_good_or_for_thirty_days() -> None:
-    """It is sent once; who could not be reached may be reachable in a month."""
+def test_the_discount_holds_for_ever_or_for_thirty_days() -> None:
+    """It is sent once; an unreachable user may be reachable in a month."""
     discount, at = campaign("discount", "Europe/Moscow"), moment("2026-03-10T11:05+03:00")
     late = at + timedelta(minutes=2)
     expected = {

@@ -1,4 +1,4 @@
-"""Claims: who is taken, who is never taken twice, and what becomes of a dead pass's claims."""
+"""Claims: which users are taken, that none is taken twice, and what the sweep does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LEASE = timedelta(seconds=120 + 20, minutes=10)
 
 
 def claimed(**fields: Any) -> dict[str, Any]:
-    """A delivery as a pass leaves it that was killed."""
+    """A delivery as a killed pass leaves it."""
     at = ago(minutes=20)
     delivery = {"state": "sending", "hold_until": at + LEASE, "claim": "run-1-1", "run": "run-1"}
     return {**delivery, "at": at, "attempts": 1, **fields}
@@ -77,7 +77,7 @@ def test_a_lapsed_claim_is_swept_to_unknown_and_not_sent(
 def test_a_sending_user_is_claimed_by_no_pass_whatever_the_hold(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Without a hold, or with one that is over but for the sweep: only the sweep takes it."""
+    """Without a hold or with one that is over: only the sweep takes the user."""
     bare = {"state": "sending", "at": ago(days=2), "run": "run-1"}
     odd = [bare, {**bare, "hold_until": ago(days=1)}, {**bare, "hold_until": None, "claim": "x"}]
     users.insert_many(discount_user(ozh_notify={"discount": delivery}) for delivery in odd)
@@ -91,7 +91,7 @@ def test_a_sending_user_is_claimed_by_no_pass_whatever_the_hold(
 def test_a_claim_of_yesterday_holds_until_the_midnight_after_its_own_day(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """The daily bonus: whoever sweeps it and when, today's reminder is not lost."""
+    """The daily bonus: a later sweep does not cost the user today's reminder."""
     yesterday = claimed(at=ago(days=1), hold_until=ago(hours=23))
     users.insert_one(bonus_user(registered_at=ago(hours=40), ozh_notify={"daily_bonus": yesterday}))
     result = ozh("daily-bonus", "--json")
@@ -116,7 +116,7 @@ ODD_SLOTS = (
 def test_an_odd_claim_stops_neither_the_sweep_nor_the_pass(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """What a backend has written there is no reason to message nobody else, or that user."""
+    """A value that a backend wrote there holds back neither the others nor that user."""
     users.insert_many(discount_user(ozh_notify=odd) for odd in ODD_SLOTS)
     fine = discount_user()
     users.insert_many([discount_user(ozh_notify={"discount": claimed()}), fine])
@@ -173,10 +173,10 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
+def test_a_user_who_stops_qualifying_between_scan_and_claim_is_not_messaged(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """They are counted as skipped; so is who was deleted; their documents are left alone."""
+    """They are counted as skipped, deleted users too; their documents are left alone."""
     who = people(20)
     users.insert_many(who)
     process = ozh.start("discount", "--json", "--rate", "8")
@@ -195,7 +195,7 @@ def test_whoever_stops_qualifying_between_scan_and_claim_is_not_messaged(
     check_states(users, bot_api)
 
 
-def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
+def test_a_chat_id_that_became_unusable_is_left_in_retry_and_reported(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Claimed and not sent: 75 says that something was left; the next pass calls it invalid."""
@@ -217,7 +217,7 @@ def test_a_chat_id_that_became_unusable_is_left_in_retry_and_told(
 def test_two_passes_at_once_message_each_user_once(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Losing a claim is normal; between them they reach everybody."""
+    """Losing a claim is normal; together the passes reach everybody."""
     users.insert_many(people(120))
     bot_api.control.settings(latency_ms=20)
     running = [ozh.start("discount", "--json", "--rate", "60") for _ in range(2)]
@@ -232,10 +232,10 @@ def test_two_passes_at_once_message_each_user_once(
 def test_a_send_starts_only_while_its_claim_is_young(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
-    """A machine that slept sends nothing on an old claim: it is given back, and the pass ends.
+    """A machine that slept sends nothing on an old claim: the claim is given back.
 
-    Both batches that were claimed when the clock jumps are too old then; whoever is claimed
-    after that is sent.
+    Both batches claimed before the clock jumps are too old then; users claimed after that get
+    their messages.
     """
     users.insert_many(people(12))
     clock = MovableClock(tmp_path)
@@ -261,7 +261,7 @@ def test_a_send_starts_only_while_its_claim_is_young(
 
 
 def recipient(user: dict[str, Any], claim: str) -> Any:
-    """A claimed user as a pass holds them."""
+    """A claimed user."""
     from ozh_notify.users.recipient import Recipient
 
     return Recipient(
@@ -316,7 +316,7 @@ OTHERS: dict[str, Any] = {
 async def test_a_confirm_overwrites_nothing_that_was_settled_since(
     how: str, ozh: Ozh, users: Users
 ) -> None:
-    """It is addressed to its claim; what it could not write is returned, to be told."""
+    """It is addressed to its claim; outcomes that it could not write are returned."""
     mine = discount_user(ozh_notify={"discount": claimed()})
     other = discount_user(ozh_notify={"discount": OTHERS[how]})
     users.insert_many([mine, other])
@@ -330,10 +330,8 @@ async def test_a_confirm_overwrites_nothing_that_was_settled_since(
     assert deliveries(users)[mine["telegram_id"]]["state"] == "sent"
 
 
-async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
-    ozh: Ozh, users: Users
-) -> None:
-    """JSON may hold half a surrogate pair, which no database takes; long ones are cut."""
+async def test_an_error_that_is_not_valid_text_is_stored_anyway(ozh: Ozh, users: Users) -> None:
+    """JSON may hold half a surrogate pair, which no database accepts; long texts are cut."""
     from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 
     odd = discount_user(ozh_notify={"discount": claimed()})
@@ -352,7 +350,7 @@ async def test_an_error_that_is_no_valid_text_is_stored_all_the_same(
 
 
 async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None:
-    """After a doubtful answer: the same users, attempts counted once, nobody else's."""
+    """After an unclear answer: the same users, and attempts are counted once."""
     from ozh_notify.users.audience import Query
 
     who = people(4)
@@ -370,10 +368,10 @@ async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None
     assert [delivery["attempts"] for delivery in deliveries(users).values()] == [1, 1, 1, 1]
 
 
-def test_what_a_killed_pass_had_claimed_is_sent_to_nobody_twice(
+def test_users_of_a_killed_pass_get_no_second_message(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """`kill -9`: beside the claims it left the next pass serves the rest, each once."""
+    """`kill -9`: the next pass leaves the claims alone and serves the rest, each user once."""
     users.insert_many(people(60))
     process = ozh.start("discount", "--rate", "40")
     wait_until(lambda: len(chats(bot_api)) >= 10, "ten messages")

@@ -30,7 +30,7 @@ def with_clock(ozh: Ozh, ahead: float, *arguments: str) -> Finished:
 
 
 def live_claims(users: Users) -> dict[int, dict[str, Any]]:
-    """Insert users whom another pass has in hand, and one who is due; returns the deliveries."""
+    """Insert users that another pass has claimed, and one who is due; returns the deliveries."""
     held = {**LIVE, "at": ago(seconds=30), "hold_until": now() + timedelta(minutes=12)}
     users.insert_many(discount_user(ozh_notify={"discount": held}) for _ in range(3))
     users.insert_one(discount_user())

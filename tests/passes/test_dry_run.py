@@ -47,7 +47,7 @@ def delivery(key: str, **fields: Any) -> dict[str, Any]:
 
 
 def held(key: str, sent: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Reasons that both campaigns share: how many users, and what they have."""
+    """Reasons of both campaigns: how many users, and their fields."""
     yield "held: sending", 1, delivery(key, state="sending", hold_until=SOON, claim="c")
     yield "held: sending", 1, delivery(key, state="sending", hold_until=ago(hours=1))
     yield sent, 3, delivery(key, state="sent", hold_until=SOON)
@@ -89,7 +89,7 @@ def fill(users: Users, campaign: str) -> dict[str, int]:
     for reason, count, fields in reasons(campaign):
         users.insert_many([DUE[campaign](**fields) for _ in range(count)])
         counts[reason] = counts.get(reason, 0) + count
-    # Not of the population, whatever else they are.
+    # Not in the population.
     users.insert_many([user(), user(discount_offered=True, ozh_notify={"muted": True})])
     return counts
 
@@ -151,8 +151,8 @@ def test_the_table_says_it_in_words(campaign: str, ozh: Ozh, users: Users) -> No
 def test_a_dry_run_leaves_no_trace(
     campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Not one byte of a document differs, nothing is swept, Telegram is never asked; whatever
-    the users are, those it counts and those it leaves out are all of them.
+    """Not one byte of a document differs, nothing is swept, Telegram is never asked; the
+    users that it counts and those that it leaves out are all users.
     """
     lapsed = {"state": "sending", "claim": "c", "hold_until": ago(hours=1), "at": ago(hours=2)}
     delivery = f"ozh_notify.{campaign.replace('-', '_')}"
@@ -184,8 +184,8 @@ def test_a_dry_run_leaves_no_trace(
     assert counted == len(people) - outside
 
 
-def test_a_date_inside_an_array_is_no_date(ozh: Ozh, users: Users) -> None:
-    """Nor is one where nothing can be: the reason is told as it is."""
+def test_a_date_inside_an_array_is_not_a_date(ozh: Ozh, users: Users) -> None:
+    """The reason says so."""
     first = {"first": ago(hours=30)}
     dates = [first, [first], [first, first], None, "none", {"first": "yesterday"}]
     users.insert_many([discount_user(dates=date) for date in dates])
@@ -194,7 +194,7 @@ def test_a_date_inside_an_array_is_no_date(ozh: Ozh, users: Users) -> None:
 
 
 def test_it_shows_the_first_ten_newest_first(ozh: Ozh, users: Users) -> None:
-    """Whom a pass would reach first, and with a limit no more than it would."""
+    """The users a pass would reach first; with a limit, only as many."""
     ages = [31, 45, 27, 39, 50, 33, 29, 36, 48, 26, 41, 30]
     users.insert_many(
         discount_user(_id=age, first_generation_at=ago(hours=age), first_name=f"Ю{age}")
@@ -223,7 +223,7 @@ def test_it_shows_the_first_ten_newest_first(ozh: Ozh, users: Users) -> None:
 
 @pytest.mark.parametrize("campaign", ["discount", "daily-bonus"])
 def test_every_word_of_the_message_is_shown(campaign: str, ozh: Ozh, users: Users) -> None:
-    """Lines longer than the frame are folded, not cut: this is what the operator approves."""
+    """Long lines are folded, not cut: the operator approves the whole text."""
     users.insert_one(MAKE[campaign]())
     pack = "10 оживашек " * 20
     variables: dict[str, Any] = {"OZH_DISCOUNT_PACK": pack, "OZH_DISCOUNT_PRICE": "149 ₽"}
@@ -235,7 +235,7 @@ def test_every_word_of_the_message_is_shown(campaign: str, ozh: Ozh, users: User
     assert framed[1 : 1 + len(text.split())] == text.split()
 
 
-def test_with_paid_broadcast_it_tells_the_stars(ozh: Ozh, users: Users) -> None:
+def test_with_paid_broadcast_it_shows_the_stars(ozh: Ozh, users: Users) -> None:
     """0.1 Star for each message above the free 30 a second, and none at a free rate."""
     users.insert_many([discount_user() for _ in range(40)])
     paid = {"OZH_PAID_BROADCAST": "True"}
@@ -248,8 +248,8 @@ def test_with_paid_broadcast_it_tells_the_stars(ozh: Ozh, users: Users) -> None:
     assert "about 3 Stars" in dry_run(ozh, "discount", "--rate", "120", **paid).out
 
 
-def test_the_fuse_does_not_blow_in_a_dry_run(ozh: Ozh, users: Users) -> None:
-    """Its refusal says to look with a dry run, so that shows them all."""
+def test_the_recipient_limit_does_not_refuse_a_dry_run(ozh: Ozh, users: Users) -> None:
+    """Its refusal says to look with a dry run, so a dry run shows all users."""
     users.insert_many([discount_user() for _ in range(12)])
     result = dry_run(ozh, "discount", "--json", "--max-recipients", "2").json()
     assert (result["status"], result["eligible"], result["remaining"]) == ("ok", 12, 12)
@@ -280,8 +280,8 @@ def test_it_can_look_at_another_moment(ozh: Ozh, users: Users) -> None:
 
 
 @pytest.mark.parametrize("moment", ["", "12:00", "0001-01-01", "9999-12-31T23:59:59"])
-def test_what_is_no_moment_is_wrong_usage(moment: str, ozh: Ozh, users: Users) -> None:
-    """Also a moment so far off that nothing could be computed with it."""
+def test_an_impossible_moment_is_wrong_usage(moment: str, ozh: Ozh, users: Users) -> None:
+    """Also a moment that is too far away to compute with."""
     users.insert_one(discount_user())
     result = ozh("discount", "--dry-run", "--json", "--at", moment)
     assert (result.code, result.out) == (2, ""), result.err

@@ -424,7 +424,7 @@ def test_a_token_of_another_bot_messages_nobody_unless_it_is_meant(
 def test_a_bot_that_delivered_nothing_is_not_remembered(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
-    """A pass without a message says nothing of whom these users know."""
+    """A pass without a message does not show which bot these users know."""
     users.insert_many(bonus_user() for _ in range(2))
     assert ozh("discount", "--json").json()["sent"] == 0
     assert journal.find_one({"_id": "bot"}) is None

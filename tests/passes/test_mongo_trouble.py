@@ -84,7 +84,7 @@ def test_a_fault_that_passes_costs_nobody_a_message(
 def test_a_claim_that_cannot_be_read_back_at_once_is_read_again(
     fault: dict[str, Any], ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
-    """It was applied: whom it took is sent to, and nobody is left behind."""
+    """The claim was applied: its users get their messages, and nobody is left behind."""
     users.insert_many(people(40))
     result = disturbed(ozh, bot_api, mongo_client, "find", times=4, **fault)
     assert result.code == 0, result.err
@@ -92,10 +92,10 @@ def test_a_claim_that_cannot_be_read_back_at_once_is_read_again(
     check_states(users, bot_api)
 
 
-def test_whom_a_claim_of_unknown_effect_had_taken_is_given_back(
+def test_users_of_a_claim_with_unknown_result_are_given_back(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
-    """The read-back fails for good: nobody was sent to, so nobody is to wait for a lease."""
+    """The read-back keeps failing: nobody was messaged, so nobody has to wait for a lease."""
     users.insert_many(people(40))
     result = disturbed(ozh, bot_api, mongo_client, "find", times="alwaysOn", errorCode=13)
     assert result.code == 78, result.err
@@ -126,7 +126,7 @@ def test_a_server_that_stays_away_before_the_first_claim_is_69(
 def test_a_signal_while_writes_fail_ends_it_in_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
-    """Whoever stops a pass that is trying in vain need not wait for its patience."""
+    """A signal ends the repeated tries at once."""
     users.insert_many(people(40))
     process = ozh.start("discount", "--json", "--rate", "40")
     wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")

@@ -61,8 +61,8 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
 ) -> None:
     """One ERROR line a user, also with LOGGING_ENABLED=False; then `--mark-sent` settles them.
 
-    Here the account may no longer write from some moment on. Whoever was claimed and never sent
-    to is told as `retry`, and given back by the same log.
+    Here the account loses the right to write. Users who were claimed and not messaged are logged
+    as `retry`, and given back by the same log.
     """
     users.insert_many(people(40))
     bot_api.control.rules([{"do": "slow", "seconds": 0.5, "skip": 2}])
@@ -208,7 +208,7 @@ def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
 def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
-    """A first refusal waits for a second one; where none comes, it is what it is."""
+    """A first refusal waits for a second one; without one it is the user's."""
     who = people(20)
     users.insert_many(who)
     refusal = {"do": "error", "code": 400, "description": "Bad Request: message is too long"}

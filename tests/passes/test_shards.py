@@ -1,4 +1,4 @@
-"""Several processes share one audience: each user once, and nobody is lost with one of them."""
+"""Several processes share one audience: each user is messaged once, and nobody is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Users = Collection[dict[str, Any]]
 SHARDS = 4
 MANY = 160
 RATE = 40
-"""Of all shards together: slow enough for all of them to be up before any is done."""
+"""The rate of all shards together: slow enough that all are up before one is done."""
 
 
 def together(ozh: Ozh, numbers: list[int]) -> list[Finished]:
@@ -103,7 +103,7 @@ def test_a_pod_beyond_the_number_of_shards_is_a_wrong_setting(ozh: Ozh, users: U
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7, 1000])
 def test_shares_are_about_even_for_every_kind_of_id(count: int) -> None:
-    """Whatever a backend uses as `_id`."""
+    """With every type that a backend may use as `_id`."""
     size = 20 * count
     kinds: dict[str, list[Any]] = {
         "numbers": list(range(size)),
@@ -119,7 +119,7 @@ def test_shares_are_about_even_for_every_kind_of_id(count: int) -> None:
 
 
 def test_the_own_share_comes_first_newest_first_and_nobody_is_dropped() -> None:
-    """Then the next shard's share, and so on: two that are done do not meet at once."""
+    """Then the next shard's share, and so on, so that two finished shards do not meet at once."""
     found = Candidates(1000)
     for number in range(100):
         found.add(Candidate(number, attempted_before=number % 3 == 0))

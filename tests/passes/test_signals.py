@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: at any moment, also as process 1, and when servers do not answer."""
+"""SIGTERM, SIGINT and SIGHUP: at any moment, as process 1, and when servers do not answer."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_signal_finishes_what_is_in_flight_and_gives_back_the_rest(
 
 
 def test_a_second_signal_changes_nothing(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
-    """Whoever presses Ctrl-C twice does not lose what is in flight."""
+    """A second Ctrl-C does not lose messages that are in flight."""
     users.insert_many(people(20))
     bot_api.control.rules([{"do": "slow", "seconds": 1.5}])
     process = ozh.start("discount", "--json", "--rate", "40")
@@ -119,7 +119,7 @@ def test_a_second_signal_changes_nothing(ozh: Ozh, users: Users, bot_api: BotApi
 def test_a_telegram_that_does_not_answer_leaves_unknown_in_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """What was in flight may have been delivered; the claim stays for whoever settles it."""
+    """Messages in flight may have arrived; the claim stays, so that a person can settle it."""
     users.insert_many(people(20))
     bot_api.control.rules([{"do": "hang_after", "seconds": 60, "skip": 2}])
     process = ozh.start("discount", "--json", "--rate", "40")

@@ -112,7 +112,7 @@ class Walk(RuleBasedStateMachine):
         return bool(demands.get(move, True))
 
     def claim(self, p: int, key: str) -> None:
-        """(a), (d), (j), (k): only whom nothing holds; never one in `sending`."""
+        """(a), (d), (j), (k): only users that nothing holds; never one in `sending`."""
         runner, now = self.passes[p], self.now + self.passes[p].ahead
         wanted = self.pick(st.just(set(PEOPLE)) | st.sets(st.sampled_from(PEOPLE), min_size=1))
         again = key == "discount" and self.pick(st.integers(0, 5)) == 5
@@ -146,7 +146,7 @@ class Walk(RuleBasedStateMachine):
             held.outcome = self._sent(held, how, self.now + self.passes[p].ahead)
 
     def _sent(self, held: Held, how: str, now: datetime) -> Outcome:
-        """What comes of one; an old claim, or one of another day, is given back."""
+        """The outcome of one user; an old claim, or one of another day, is given back."""
         age = now - held.recipient.claimed_at
         same_day = period_of(held.key, now) == period_of(held.key, held.recipient.claimed_at)
         if age >= LEASE - LEASE_SAFETY_MARGIN - SEND_LIMIT or not same_day:
@@ -159,7 +159,7 @@ class Walk(RuleBasedStateMachine):
         return Outcome(State("unknown" if how == "cut" else how), error="it failed")
 
     def confirm(self, p: int, key: str) -> None:
-        """In time or late (l): written where the claim still stands, else said to be lost."""
+        """In time or late (l): written where the claim still stands, otherwise returned as lost."""
         self._confirm(p if self._done(p) else 1 - p, twice=self.pick(st.booleans()))
 
     def _confirm(self, p: int, *, twice: bool) -> None:
@@ -180,7 +180,7 @@ class Walk(RuleBasedStateMachine):
             assert list(again) == expected
 
     def crash(self, p: int, key: str) -> None:
-        """``kill -9``: what it held, sent or not, it knows no more."""
+        """``kill -9``: the pass forgets all users it held."""
         before = self.passes[p]
         self.passes[p] = Runner(f"{before.name}'", before.ahead)
 

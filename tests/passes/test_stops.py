@@ -1,4 +1,4 @@
-"""What stops a pass, and what becomes of whom it had claimed: refusals, floods, outages."""
+"""What stops a pass, and what happens to its claimed users: refusals, floods, outages."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_token_that_telegram_rejects_claims_nobody(ozh: Ozh, users: Users) -> 
 def test_a_token_that_is_revoked_in_mid_pass_gives_back_the_rest(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """401 is nobody's outcome: what was sent is `sent`, the others are the next pass's."""
+    """401 says nothing about a user: sent messages are `sent`, the next pass takes the others."""
     users.insert_many(people(20))
     bot_api.control.rules([{"do": "unauthorized", "skip": 5}])
     said = stopped(ozh("discount", "--json"), 78, "error", "TELEGRAM_BOT_TOKEN")
@@ -269,7 +269,7 @@ def test_an_unknown_refusal_among_deliveries_is_that_users(
 def test_a_spent_flood_budget_ends_the_pass_and_gives_back_the_rest(
     daily: bool, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """Nobody is counted against: the next pass finds them as before."""
+    """It does not count against the users: the next pass finds them as before."""
     users.insert_many(bonus_user() if daily else discount_user() for _ in range(12))
     campaign, key = ("daily-bonus", "daily_bonus") if daily else ("discount", "discount")
     bot_api.control.rules([{"do": "flood", "retry_after": 3600, "skip": 3}])
@@ -299,7 +299,7 @@ def test_one_chat_that_is_always_flooded_costs_nobody_else_the_message(
 def test_after_a_429_it_waits_and_goes_on_at_half_the_rate(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
-    """And no lower on further ones; whoever met the 429 gets the message once."""
+    """Further 429s do not lower the rate again; the user who met the 429 gets the message once."""
     users.insert_many(people(21))
     bot_api.control.rules([{"do": "flood", "retry_after": 1, "times": 2, "every": 2}])
     result = ozh("discount", "--json", "--rate", "20")
@@ -409,7 +409,7 @@ def only_get_me() -> Iterator[str]:
 def test_ten_refused_connections_before_any_delivery_are_69_and_harm_nobody(
     ozh: Ozh, users: Users
 ) -> None:
-    """What never left the machine is surely not delivered: all are free for the next pass."""
+    """A request that never left the machine is not delivered: the next pass takes these users."""
     users.insert_many(people(15))
     with only_get_me() as url:
         result = ozh("discount", "--json", OZH_TELEGRAM_API_URL=url)
@@ -427,7 +427,7 @@ def test_a_bot_api_that_dies_in_mid_pass_is_75(ozh: Ozh, users: Users) -> None:
         process = ozh.start("discount", "--json", "--rate", "40", OZH_TELEGRAM_API_URL=dying.url)
         wait_until(lambda: len(dying.control.messages()) >= 5, "five messages")
         dying.process.send_signal(signal.SIGSTOP)
-        time.sleep(0.1)  # whoever is in flight now gets no answer
+        time.sleep(0.1)  # messages in flight now get no answer
         dying.process.kill()
         dying.process.wait()
         result = ended(ozh, process)
