@@ -136,6 +136,8 @@ def _print_preview(shown: DryRunDetails, result: Result, redact: Redact) -> None
     )
     messages = count(result.eligible, "message")
     print_line(f"{messages} at {result.rate:g}/s would take {shown.seconds:g} s", redact)
+    if shown.held_out:
+        print_line(f"of these {result.eligible}, {shown.held_out} would be held out", redact)
     if shown.stars is not None:
         print_line(f"paid broadcast: about {shown.stars:g} Stars", redact)
     if result.status == "outside_hours":

@@ -9,7 +9,7 @@ from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.effect.arms import Arm, arm_of
-from ozh_notify.users.recipient import at_path
+from ozh_notify.users.recipient import Recipient, at_path
 
 FIXED = {"share": "HOLDOUT", "goal_days": "GOAL_DAYS", "until": "EXPERIMENT_UNTIL"}
 """What may not change after the first assignment, with the end of its variable's name."""
@@ -62,21 +62,17 @@ class Experiment:
         """The arm of a chat."""
         return arm_of(self.name, self.campaign, chat_id, self.share)
 
-    def assignment(self, chat_id: int, claimed_at: datetime) -> dict[str, Any]:
-        """What an entry of the journal keeps of a chat that is assigned at ``claimed_at``."""
-        return {
-            "experiment": self.name,
-            "arm": self.arm(chat_id).value,
-            "share": self.share,
-            "judge_at": claimed_at + timedelta(days=self.goal_days),
-        }
 
+def running_experiment(
+    campaign: Campaign, now: datetime, named_chats: tuple[int, ...] = ()
+) -> Experiment | None:
+    """The experiment that the settings ask for; None without one, and after its last day.
 
-def running_experiment(campaign: Campaign, now: datetime) -> Experiment | None:
-    """The experiment that the settings ask for; None without one, and after its last day."""
+    Users that a person named (``named_chats``) are not part of an experiment.
+    """
     settings, key = campaign.settings, campaign.key
     share = getattr(settings, f"{key}_holdout", None)
-    if not share:
+    if not share or named_chats or not settings.journal_collection:
         return None
     until = getattr(settings, f"{key}_experiment_until")
     if now.astimezone(settings.zone).date() > until:
@@ -109,6 +105,19 @@ def baseline(campaign: Campaign, user: Mapping[str, Any]) -> dict[str, float]:
     if settings.field_revenue:
         values["revenue"] = number(at_path(user, settings.field_revenue))
     return values
+
+
+def assignment(
+    experiment: Experiment, campaign: Campaign, user: Mapping[str, Any], who: Recipient
+) -> dict[str, Any]:
+    """What the journal's entry keeps of a user that is claimed during an experiment."""
+    return {
+        "experiment": experiment.name,
+        "arm": experiment.arm(who.chat_id).value,
+        "share": experiment.share,
+        "judge_at": who.claimed_at + timedelta(days=experiment.goal_days),
+        "baseline": baseline(campaign, user),
+    }
 
 
 def number(value: Any) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.effect.experiment import assignment, baseline_paths, running_experiment
 from ozh_notify.errors import OzhError
 from ozh_notify.mongo.client import Document
 from ozh_notify.mongo.errors import UNAUTHORIZED, driver_text, is_about_documents
@@ -43,10 +45,13 @@ class Claims:
             await self.release(ids, claim_id, query.now)
             raise
         tried = {repr(c.id) for c in batch if c.attempted_before}
-        return Claimed(
-            [self._recipient(user, claim_id, query.now, monotonic, tried) for user in taken],
-            refused=refused,
-        )
+        recipients = [self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken]
+        if experiment := running_experiment(self._campaign, query.now, query.chats):
+            recipients = [
+                replace(who, assignment=assignment(experiment, self._campaign, user, who))
+                for who, user in zip(recipients, taken, strict=True)
+            ]
+        return Claimed(recipients, refused=refused)
 
     async def in_hand(self) -> int:
         """How many users are in `sending`: claimed by some pass and not settled."""
@@ -111,7 +116,7 @@ class Claims:
         wanted = [s.field_chat_id, s.field_first_name, s.field_language, f"{state_path}.attempts"]
         where, fields = (
             {"_id": {"$in": list(ids)}, f"{state_path}.claim": claim_id},
-            projection(*wanted),
+            projection(*wanted, *baseline_paths(self._campaign)),
         )
         found = await self._db.retry(
             lambda: self._db.collection.find(where, fields).to_list(None), "read a claim back"

@@ -19,7 +19,7 @@ from ozh_notify.mongo.retry import Retry
 from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import OutcomeRecord, State
 from ozh_notify.users.journal_entry import Entry
-from ozh_notify.users.recipient import Recipient
+from ozh_notify.users.recipient import CONTROL, Recipient
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,13 @@ class Taken:
 
     recipients: list[Recipient] = field(default_factory=list)
     """Users whose entry this pass holds; it may send to them."""
+    controls: list[Recipient] = field(default_factory=list)
+    """Users whose entry this pass holds, which an experiment holds out."""
     held: list[Held] = field(default_factory=list)
+
+    def add(self, who: Recipient, is_control: bool) -> None:
+        """One more user whose entry this pass holds."""
+        (self.controls if is_control else self.recipients).append(who)
 
 
 class MongoJournal:
@@ -63,7 +69,10 @@ class MongoJournal:
         """
         new = [journal_entry.new_entry(self.campaign, who, run) for who in recipients]
         there = await self._insert(new)
-        taken = Taken([who for n, who in enumerate(recipients) if n not in there])
+        taken = Taken()
+        for n, who in enumerate(recipients):
+            if n not in there:
+                taken.add(who, who.is_control)
         if not there:
             return taken
         mine = [(str(new[n]["_id"]), recipients[n]) for n in there]
@@ -73,17 +82,22 @@ class MongoJournal:
             if i not in entries:
                 vanished.append(who)
             elif journal_entry.is_held_by(entries[i], who):
-                taken.recipients.append(who)
+                taken.add(who, entries[i].get("arm") == CONTROL)
             else:
                 taken.held.append(Held(who, entries[i]))
         if vanished:  # somebody deleted an entry in this very moment
             again = await self.take(vanished, run, again_before)
             taken.recipients += again.recipients
+            taken.controls += again.controls
             taken.held += again.held
         return taken
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
-        """Write outcomes; returns those that the journal does not have afterwards."""
+        """Write outcomes; returns those that the journal does not have afterwards.
+
+        An entry of a control is written when it is taken, so nothing is left to write.
+        """
+        records = [r for r in records if r.outcome.state is not State.HELD_OUT]
         updates = [
             UpdateOne(
                 journal_entry.confirm_filter(self.campaign, record),

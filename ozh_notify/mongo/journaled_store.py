@@ -15,6 +15,7 @@ from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
 from ozh_notify.mongo import journaled_sweep
 from ozh_notify.mongo.client import Document, primary_collection
+from ozh_notify.mongo.experiments import PassExperiment
 from ozh_notify.mongo.journal import Held, MongoJournal
 from ozh_notify.mongo.no_journal import NoJournal, NoPassRecords
 from ozh_notify.mongo.pass_records import PassRecords, bot_document
@@ -36,10 +37,12 @@ class JournaledPassStore(MongoPassStore):
         super().__init__(settings, campaign)
         self.journal: MongoJournal | NoJournal = NoJournal()
         self.records: PassRecords | NoPassRecords = NoPassRecords()
+        self._experiment: PassExperiment | None = None
         if settings.journal_collection:
             collection = primary_collection(self.db.client, settings, settings.journal_collection)
             self.journal = MongoJournal(collection, campaign, self.retry)
             self.records = PassRecords(collection, self.retry)
+            self._experiment = PassExperiment(collection, self.users, campaign)
         self._known_bot: Document | None = None
         self._new_bot: Document | None = None
         self._waiting: dict[str, list[Recipient]] = {}
@@ -50,6 +53,9 @@ class JournaledPassStore(MongoPassStore):
         await self.db.ping("look at the journal")
         self._known_bot = await self.records.bot()
         await self.records.begin(run)
+        if self._experiment:
+            await self._experiment.check(run["started_at"])
+            await self._experiment.judge(run["started_at"])
         return self._known_bot
 
     async def end_run(self, run: Document) -> None:
@@ -73,6 +79,8 @@ class JournaledPassStore(MongoPassStore):
         self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
     ) -> Claimed:
         """Claim users, then take their entries; only who has both may be sent to."""
+        if self._experiment:
+            await self._experiment.begin(query.now, query.chats)
         written = await super().claim(batch, query, claim_id, run)
         claimed = written.recipients
         # A chat id that became unusable since the scan has no entry; nothing is sent to it.
@@ -86,7 +94,7 @@ class JournaledPassStore(MongoPassStore):
         await self._repair(taken.held, run)
         order = {repr(who.id): n for n, who in enumerate(claimed)}
         recipients = sorted([*taken.recipients, *unusable], key=lambda who: order[repr(who.id)])
-        return Claimed(recipients, len(taken.held), written.refused)
+        return Claimed(recipients, taken.controls, len(taken.held), written.refused)
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Write outcomes to the journal, then to the users' documents."""

@@ -14,6 +14,8 @@ from pymongo import UpdateOne
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock, clock_warning, difference
 from ozh_notify.config.settings import Settings
+from ozh_notify.effect.arms import Arm
+from ozh_notify.effect.experiment import Experiment, running_experiment
 from ozh_notify.mongo.claims import Claims
 from ozh_notify.mongo.client import Document
 from ozh_notify.mongo.errors import READ_SECONDS, translate_errors
@@ -142,12 +144,13 @@ class MongoPassStore:
         # Up to MongoDB 5, a sort of more than 100 MB fails without the disk.
         cursor.sort(self.campaign.sort_field(), -1).allow_disk_use(True)
         found = Candidates(keep)
+        experiment = running_experiment(self.campaign, query.now, query.chats)
         doing = "scan the users" + (" with OZH_EXTRA_FILTER" if self.settings.extra_filter else "")
         await self.db.ping(doing)
         with translate_errors(doing), pymongo.timeout(READ_SECONDS):
             while chunk := await cursor.to_list(CHUNK):
                 for user in chunk:
-                    self._add_candidate(found, user)
+                    self._add_candidate(found, user, experiment)
         return found
 
     async def funnel(self, query: Query) -> dict[str, int]:
@@ -220,13 +223,17 @@ class MongoPassStore:
         kept = await self.deliveries([record.recipient.id for record in records])
         return [r for r in records if not _holds(kept.get(repr(r.recipient.id)), r)]
 
-    def _add_candidate(self, found: Candidates, user: Document) -> None:
+    def _add_candidate(
+        self, found: Candidates, user: Document, experiment: Experiment | None
+    ) -> None:
         problem = recipient.why_invalid(user, self.campaign)
         if problem:
             found.reject(user["_id"], problem)
             log.debug("user %r is left alone: %s", user["_id"], problem)
         else:
             state_path = self.campaign.state_path
+            chat = recipient.parse_chat_id(at_path(user, self.settings.field_chat_id))
+            found.controls += bool(experiment and experiment.arm(chat or 0) is Arm.CONTROL)
             claimed = at_path(user, f"{state_path}.at") is not MISSING
             # One that was claimed and given back unsent has not been tried.
             found.add(

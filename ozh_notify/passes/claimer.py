@@ -13,6 +13,7 @@ from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.latency import MovingAverage
 from ozh_notify.passes.queues import DeliveryQueues
 from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.delivery_state import Outcome, State
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,14 @@ class Claimer:
         claim_id = f"{context.run}-{number}"
         claimed = await context.store.claim(batch, query, claim_id, context.run)
         self._latency.observe(context.clock.monotonic() - started)
-        number_claimed = len(claimed.recipients) + claimed.duplicates
+        handed_on = len(claimed.recipients) + len(claimed.controls)
+        number_claimed = handed_on + claimed.duplicates
         queues.counts.claimed += number_claimed
         queues.counts.duplicates += claimed.duplicates
         queues.counts.skipped += len(batch) - number_claimed - len(claimed.refused)
         self._refuse(claimed.refused)
+        for control in claimed.controls:
+            queues.finish(control, Outcome(State.HELD_OUT))
         queues.ready.extend(claimed.recipients)
         queues.notify()
 

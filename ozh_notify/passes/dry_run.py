@@ -59,6 +59,7 @@ async def describe(
         button=f"{message.button.text} -> {message.button.target}" if message.button else None,
         seconds=round(count / rate, 1),
         stars=_stars(count, campaign.settings),
+        held_out=found.controls,
     )
 
 

@@ -41,6 +41,8 @@ class DryRunDetails:
     """How long the pass would take at the set rate."""
     stars: float | None
     """What the pass would cost with paid broadcast."""
+    held_out: int = 0
+    """Eligible users that a running experiment would hold out."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Candidates:
         self.found = 0
         """Users the scan matched, ``invalid`` ones included."""
         self.invalid = 0
+        self.controls = 0
+        """Users among the valid ones that a running experiment would hold out."""
         self.first_invalid: list[tuple[Any, str]] = []
         """The first ids of invalid users, each with the reason."""
 

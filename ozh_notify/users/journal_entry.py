@@ -7,12 +7,13 @@ message goes out only while the pass holds the user's document and the entry.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.users.delivery_state import MAX_ERROR_TEXT, OutcomeRecord, State
-from ozh_notify.users.recipient import Recipient
+from ozh_notify.users.recipient import CONTROL, Recipient
 
 Entry = Mapping[str, Any]
 Document = dict[str, Any]
@@ -56,6 +57,7 @@ def new_entry(campaign: Campaign, who: Recipient, run: str) -> Document:
         "campaign": campaign.name,
         "chat_id": who.chat_id,
         **_claimed(who, run),
+        **who.assignment,
     }
     if campaign.once == "day":
         entry["expires_at"] = expires_at(who.claimed_at, campaign.settings.journal_days)
@@ -82,7 +84,8 @@ def is_held_by(entry: Entry, who: Recipient) -> bool:
     Two documents of one chat in one batch have the same claim id, so the user decides.
     """
     same_user = repr(entry.get("user")) == repr(who.id)
-    taken = entry.get("state") == State.SENDING.value and entry.get("claim") == who.claim
+    right = State.HELD_OUT if entry.get("arm") == CONTROL else State.SENDING
+    taken = entry.get("state") == right.value and entry.get("claim") == who.claim
     return taken and same_user
 
 
@@ -96,8 +99,10 @@ def same_delivery(entry: Entry) -> Document:
 
 def take_over_update(who: Recipient, run: str, entry: Entry) -> Document:
     """(d), (j) an entry that does not hold -> `sending` by this claim."""
+    if "experiment" in entry:  # the written arm counts; a control is never taken over
+        who = replace(who, assignment={})
     update: Document = {
-        "$set": _claimed(who, run),
+        "$set": {**_claimed(who, run), **who.assignment},
         "$unset": dict.fromkeys(("message_id", "error", "recalled_at"), ""),
     }
     if entry.get("state") == State.SENT.value:
@@ -177,7 +182,7 @@ def mark_sent_update(now: datetime) -> Document:
 def _claimed(who: Recipient, run: str) -> Document:
     return {
         "user": who.id,
-        "state": State.SENDING.value,
+        "state": (State.HELD_OUT if who.is_control else State.SENDING).value,
         "claim": who.claim,
         "run": run,
         "at": who.claimed_at,

@@ -11,6 +11,9 @@ from typing import Any
 
 from ozh_notify.campaigns import Campaign
 
+CONTROL = "control"
+"""The arm of an experiment that gets no message, as the journal spells it."""
+
 MISSING = object()
 """What :func:`at_path` returns where a document has no such field."""
 
@@ -41,6 +44,13 @@ class Recipient:
     """Claims that led to a send in this period, this one included."""
     attempted_before: bool
     """Whether an earlier pass has tried this user."""
+    assignment: Mapping[str, Any] = field(default_factory=dict)
+    """What a running experiment writes into the journal's entry; empty without one."""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether an experiment holds this user out: no message."""
+        return self.assignment.get("arm") == CONTROL
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ class Claimed:
 
     recipients: list[Recipient]
     """Users that this pass may send to."""
+    controls: list[Recipient] = field(default_factory=list)
+    """Users that a running experiment holds out; the journal has them."""
     duplicates: int = 0
     """Claimed users whose chat another delivery has dealt with; they are not sent to."""
     refused: list[tuple[Any, str]] = field(default_factory=list)
