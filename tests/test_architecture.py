@@ -17,7 +17,6 @@ from ozh_notify.config.settings import SECRETS, variables
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ozh_notify"
-README = ROOT / "README.md"
 EXAMPLE = ROOT / ".env.example"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -160,14 +159,3 @@ def test_the_example_holds_no_secret() -> None:
     values = dotenv_values(EXAMPLE)
     assert "password@host" in unquote(str(values["MONGO_URI"]))
     assert values["TELEGRAM_BOT_TOKEN"] == "123456789:the-token-of-your-main-bot"
-
-
-def test_the_readme_has_every_variable_in_its_table() -> None:
-    """And no variable that the code does not know."""
-    rows = re.findall(r"^\| (`[A-Z].*?) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
-    named = {name for row in rows for name in re.findall(r"`([A-Z][A-Z_]+)`", row)}
-    if not named:
-        pytest.skip("the README has no table of settings")
-    known = set(variables())
-    assert known - {"JOB_COMPLETION_INDEX"} <= named
-    assert named <= known | {f"{secret}_FILE" for secret in SECRETS}

@@ -1,4 +1,4 @@
-"""What people and machines rely on: the names here, in the code and in the README are the same."""
+"""What people and machines rely on: the names here, in the code and on the pages are the same."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from ozh_notify.passes.result import Result
 from ozh_notify.users.delivery_state import State
 from tests.helpers.result_keys import RESULT_KEYS
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.S | re.M))
+DOCS = Path(__file__).parents[2] / "docs"
+NAMES = ("reference.md", "states.md", "backend.md")
+PAGES = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in NAMES)
+QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", PAGES, flags=re.S | re.M))
 NAMED = {word for text in QUOTED for word in re.split(r"[\s,/\[\]()=]+", text)}
-"""Every word that the README has in backticks, outside blocks of code."""
+"""Every word that these pages have in backticks, outside blocks of code."""
 
 EXIT_CODES = {
     **{"OK": 0, "USAGE": 2, "UNAVAILABLE": 69, "BUG": 70, "UNRECORDED": 74},
@@ -42,10 +44,12 @@ COMMANDS: dict[str, set[str]] = {
     "daily-bonus": PASS,
     "check": {"--json", "--suggest", "--report"},
     "templates": {"--copy"},
-    "status": {"--json"},
+    "status": {"--json", "--run", "--since", "--csv"},
+    "effect": {"--json", "--experiment", "--plan", "--svg"},
     "indexes": {"--create"},
     "explain": {"--json"},
-    "reconcile": {"--resend", "--mark-sent", "--state", "--run", "--user", "--yes", "--json"},
+    "reconcile": {"--resend", "--mark-sent", "--state", "--run", "--user", "--yes", "--json"}
+    | {"--older-than"},
     "mute": set(),
     "unmute": set(),
     "demo": {"--serve"},
@@ -57,7 +61,7 @@ SHELL = {"--install-completion", "--show-completion"}
 
 
 def unnamed(names: set[str]) -> list[str]:
-    """Those the README does not have in backticks."""
+    """Those the pages do not have in backticks."""
     return sorted(names - NAMED)
 
 
@@ -76,9 +80,9 @@ def commands() -> dict[str, Any]:
 
 
 def test_exit_codes_are_those_of_the_contract() -> None:
-    """Schedulers and alerts decide by them; each has a row in the README."""
+    """Schedulers and alerts decide by them; each has a row in the reference."""
     assert {code.name: code.value for code in Exit} == EXIT_CODES
-    rows = set(re.findall(r"^\|\s*`?(\d+)`?\s*\|", README, re.MULTILINE))
+    rows = set(re.findall(r"^\|\s*`?(\d+)`?\s*\|", PAGES, re.MULTILINE))
     assert sorted(code for code in Exit if str(code.value) not in rows) == []
 
 
@@ -105,7 +109,7 @@ def test_a_result_has_one_of_five_statuses() -> None:
 
 
 def test_commands_are_those_of_the_contract(commands: dict[str, Any]) -> None:
-    """One for each campaign, and the operator's; the README names them all."""
+    """One for each campaign, and the operator's; the reference names them all."""
     assert set(commands) == {"", *COMMANDS}
     assert set(registry()) <= set(COMMANDS)
     shown = {" ".join(text.split()[:2]) for text in QUOTED}
@@ -116,10 +120,10 @@ def test_commands_are_those_of_the_contract(commands: dict[str, Any]) -> None:
 def test_options_are_those_of_the_contract_and_documented(
     name: str, commands: dict[str, Any]
 ) -> None:
-    """Whatever the command understands, the README has in backticks."""
+    """Whatever the command understands, the reference has in backticks."""
     known = options(commands[name])
     assert COMMANDS[name] - known == set(), "the contract has an option that the command has not"
-    assert unnamed(known) == [], "the README does not name an option"
+    assert unnamed(known) == [], "the reference does not name an option"
     if COMMANDS[name] is PASS:
         assert known == PASS
 
@@ -130,7 +134,7 @@ def test_global_options_are_those_of_the_contract(commands: dict[str, Any]) -> N
     assert unnamed(GLOBAL) == []
 
 
-def test_the_readme_names_no_option_that_does_not_exist(commands: dict[str, Any]) -> None:
+def test_the_pages_name_no_option_that_does_not_exist(commands: dict[str, Any]) -> None:
     """Nobody tries in vain what a page promises."""
     known = {option for command in commands.values() for option in options(command)}
     promised = {

@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README, RUSSIAN = ROOT / "README.md", ROOT / "README.ru.md"
+REFERENCE, REFERENCE_RU = ROOT / "docs/reference.md", ROOT / "docs/reference.ru.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 OPERATING, STATES = ROOT / "docs/operating.md", ROOT / "docs/states.md"
 FOLDERS = ("docs", "contrib", "k8s", "benchmarks")
 
