@@ -45,6 +45,8 @@ PURE = (
     "users/journal_entry.py",
     "users/field_mapping.py",
     "users/recipient.py",
+    "users/restraints.py",
+    "users/state_update.py",
     "passes/breaker.py",
     "messaging/html.py",
     "messaging/html_tags.py",

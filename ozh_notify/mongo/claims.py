@@ -22,6 +22,7 @@ from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Filter, Query, and_filters
 from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.recipient import Claimed, Recipient, at_path
+from ozh_notify.users.state_update import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Claims:
         reasons = [(i, await self._update({"_id": {"$in": [i]}}, query, update)) for i in ids]
         return [(i, why) for i, why in reasons if why]
 
-    async def _update(self, who: Filter, query: Query, update: delivery_state.Pipeline) -> str:
+    async def _update(self, who: Filter, query: Query, update: Pipeline) -> str:
         """Update those who still qualify; returns why the server refuses a document, or ""."""
         where = and_filters([who, audience.claim_filter(query)])
 

@@ -20,12 +20,13 @@ from ozh_notify.mongo.journal import Held, MongoJournal
 from ozh_notify.mongo.no_journal import NoJournal, NoPassRecords
 from ozh_notify.mongo.pass_records import PassRecords, bot_document
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
-from ozh_notify.users import delivery_state, journal_entry
+from ozh_notify.users import journal_entry
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord, State
 from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import Claimed, Recipient
+from ozh_notify.users.state_update import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +160,6 @@ class JournaledPassStore(MongoPassStore):
         held = [Held(who, entries[i]) for i in entries for who in self._waiting.pop(i)]
         await self._repair(held, "")
 
-    def _copied(
-        self, who: Recipient, entry: dict[str, Any]
-    ) -> tuple[ClaimedDocument, delivery_state.Pipeline]:
+    def _copied(self, who: Recipient, entry: dict[str, Any]) -> tuple[ClaimedDocument, Pipeline]:
         document = ClaimedDocument(who.id, who.chat_id, {"claim": who.claim})
         return document, copy_update(self.campaign, entry)

@@ -14,8 +14,9 @@ from ozh_notify.mongo.journal import MongoJournal
 from ozh_notify.mongo.no_journal import NoJournal
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
 from ozh_notify.users import delivery_state, journal_entry
-from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.delivery_state import State
 from ozh_notify.users.journal_copy import copy_update
+from ozh_notify.users.state_update import Pipeline
 
 Journal = MongoJournal | NoJournal
 OUTCOMES = frozenset(

@@ -26,6 +26,7 @@ from ozh_notify.users.candidates import Candidate, Candidates
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
 from ozh_notify.users.extra_filter import filter_fields
 from ozh_notify.users.recipient import MISSING, Claimed, at_path
+from ozh_notify.users.state_update import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +104,7 @@ class MongoPassStore:
             if isinstance(kept := at_path(user, state_path), Mapping)
         ]
 
-    async def update_claimed(
-        self, updates: Sequence[tuple[ClaimedDocument, delivery_state.Pipeline]]
-    ) -> int:
+    async def update_claimed(self, updates: Sequence[tuple[ClaimedDocument, Pipeline]]) -> int:
         """Update documents whose claim is still the one that was read; returns how many were."""
         state_path = self.campaign.state_path
         sending = {f"{state_path}.state": delivery_state.State.SENDING.value}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.mongo.users_collection import projection
-from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.delivery_state import State
 from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import at_path, parse_chat_id
 from ozh_notify.users.settlement import (
@@ -18,6 +18,7 @@ from ozh_notify.users.settlement import (
     SettleableState,
     StoredDelivery,
 )
+from ozh_notify.users.state_update import Pipeline
 
 
 class ReconcileStore(JournaledPassStore):

@@ -8,11 +8,12 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from ozh_notify.campaigns import FAR, Campaign, Kind
-from ozh_notify.config.settings import local
+from ozh_notify.config.settings import Settings, local
 from ozh_notify.users import audience, describe, recipient
 from ozh_notify.users.audience import Filter, Query
 from ozh_notify.users.field_mapping import type_name
 from ozh_notify.users.recipient import at_path
+from ozh_notify.users.restraints import restraints
 
 Matches = Callable[[Filter], Awaitable[bool]]
 """Asks the server whether this one user matches a filter."""
@@ -100,6 +101,11 @@ async def _answers(
     if held.why == audience.REASON_FLAG_RESET and flagged:
         held = replace(held, why="already delivered")
     answers.append(held)
+    for restraint in restraints(settings, query.now):
+        yes = await matches(restraint.condition)
+        have = describe.value(at_path(user, restraint.field), settings)
+        why = "" if yes else restraint.excluded_as
+        answers.append(CriterionResult(restraint.question, have, yes, why))
     muted = describe.value(at_path(user, f"{settings.state_field}.muted"), settings)
     yes = await matches(audience.not_muted(query))
     answers.append(CriterionResult("is not muted", muted, yes, "" if yes else "muted"))
@@ -155,7 +161,7 @@ def _advice(answers: list[CriterionResult]) -> str:
 
 async def _next(query: Query, user: Mapping[str, Any], matches: Matches) -> datetime | None:
     """The first moment, inside the hours, at which the filter would let a pass claim this user."""
-    for moment in sorted({query.now, *_turns(query, user)}):
+    for moment in sorted({query.now, *(turn for turn in _turns(query, user) if turn >= query.now)}):
         opens = _opens(query.campaign, moment)
         if opens and await matches(audience.claimable(Query(query.campaign, opens))):
             return opens
@@ -167,6 +173,7 @@ def _turns(query: Query, user: Mapping[str, Any]) -> Iterator[datetime]:
     hold = at_path(user, f"{query.campaign.state_path}.hold_until")
     if isinstance(hold, datetime) and query.now < hold < FAR:
         yield hold
+    yield from _restraints_end(query.campaign.settings, user)
     for one in query.campaign.criteria(query.now):
         have = at_path(user, one.field)
         for limit in one.condition.values():
@@ -176,6 +183,15 @@ def _turns(query: Query, user: Mapping[str, Any]) -> Iterator[datetime]:
             wait = have - limit + timedelta(milliseconds=1)
             if timedelta() < wait < timedelta(days=36_500):
                 yield query.now + wait
+
+
+def _restraints_end(settings: Settings, user: Mapping[str, Any]) -> Iterator[datetime]:
+    until = at_path(user, f"{settings.state_field}.unreachable_until")
+    if isinstance(until, datetime):
+        yield until
+    last = at_path(user, f"{settings.state_field}.last_sent_at")
+    if settings.min_gap_hours and isinstance(last, datetime):
+        yield last + timedelta(hours=settings.min_gap_hours)
 
 
 def _opens(campaign: Campaign, moment: datetime) -> datetime | None:

@@ -8,9 +8,9 @@ from typing import Any
 from ozh_notify.errors import ConfigError
 from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.operator_queries import OperatorQueries
-from ozh_notify.users import delivery_state
 from ozh_notify.users.audience import CAN_HOLD_FIELDS, Filter
 from ozh_notify.users.recipient import MISSING, at_path
+from ozh_notify.users.state_update import set_deep
 
 
 class MuteQueries(OperatorQueries):
@@ -26,7 +26,7 @@ class MuteQueries(OperatorQueries):
         found = await self.find(user)
         self._writable(found)
         # A pipeline: a plain `$set` of a path fails where the state field is null.
-        update = [{"$set": delivery_state.set_deep(f"{field}.muted", True)}]
+        update = [{"$set": set_deep(f"{field}.muted", True)}]
         where = {field: CAN_HOLD_FIELDS, f"{field}.muted": {"$ne": True}}
         return len(found), await self._write(found, where, update)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign, Criterion, Kind
+from ozh_notify.users.restraints import is_back_since, restraints
 
 Filter = dict[str, Any]
 
@@ -104,6 +105,8 @@ def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
             steps.append((f"no date in {criterion.field}", conditions(is_date)))
         steps.append((criterion.excluded_as, conditions(criterion)))
     steps += [(reason, {"$nor": [held]}) for reason, held in hold_reasons(query)]
+    for restraint in restraints(query.campaign.settings, query.now):
+        steps.append((restraint.excluded_as, restraint.condition))
     steps.append(("muted", not_muted(query)))
     if query.campaign.settings.extra_filter:
         steps.append(("kept out by OZH_EXTRA_FILTER", query.campaign.settings.extra_filter))
@@ -152,8 +155,10 @@ def _further(query: Query) -> list[Filter]:
 
 
 def _wanted(query: Query) -> list[Filter]:
-    extra = query.campaign.settings.extra_filter
-    return [not_muted(query), *([{"$and": [extra]}] if extra else []), *_chats(query)]
+    settings, extra = query.campaign.settings, query.campaign.settings.extra_filter
+    across = [restraint.condition for restraint in restraints(settings, query.now)]
+    extras = [{"$and": [extra]}] if extra else []
+    return [*across, not_muted(query), *extras, *_chats(query)]
 
 
 def not_muted(query: Query) -> Filter:
@@ -173,9 +178,19 @@ def _free(query: Query) -> Filter:
     state_path = query.campaign.state_path
     not_held = {f"{state_path}.hold_until": {"$not": {"$gt": query.now}}}
     idle = {f"{state_path}.state": {"$ne": "sending"}}
-    if query.again_before is None:
+    ways: list[Filter] = [not_held, *_returned(query)]
+    if query.again_before is not None:
+        ways.append(_sent_before(query, query.again_before))
+    if len(ways) == 1:
         return {**not_held, **idle}
-    return {**idle, "$and": [{"$or": [not_held, _sent_before(query, query.again_before)]}]}
+    return {**idle, "$and": [{"$or": ways}]}
+
+
+def _returned(query: Query) -> list[Filter]:
+    """Users found unreachable who have unblocked the bot since, where a field tells."""
+    state_path = query.campaign.state_path
+    back = is_back_since(query.campaign.settings, f"${state_path}.at")
+    return [{f"{state_path}.state": "unreachable", **back}] if back else []
 
 
 def _sent_before(query: Query, moment: datetime) -> Filter:
@@ -191,10 +206,12 @@ def hold_reasons(query: Query) -> list[tuple[str, Filter]]:
     hold_reasons: list[tuple[str, Filter]] = [("held: sending", {f"{state_path}.state": "sending"})]
     if query.again_before is None:
         hold_reasons.append((sent, {f"{state_path}.state": "sent", **lasting}))
-    hold_reasons += [
-        (f"held: {state}", {f"{state_path}.state": state, **lasting})
-        for state in ("unknown", "unreachable", "rejected")
-    ]
+    returned = _returned(query)
+    for state in ("unknown", "unreachable", "rejected", "held_out"):
+        held: Filter = {f"{state_path}.state": state, **lasting}
+        if state == "unreachable" and returned:
+            held["$nor"] = returned
+        hold_reasons.append((f"held: {state}", held))
     return [*hold_reasons, ("held: other", {"$nor": [_free(query)]})]
 
 

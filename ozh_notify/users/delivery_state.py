@@ -11,8 +11,7 @@ from typing import Any
 from ozh_notify.campaigns import Campaign
 from ozh_notify.errors import OzhError
 from ozh_notify.users.recipient import Recipient
-
-Pipeline = list[dict[str, Any]]
+from ozh_notify.users.state_update import Pipeline, sent_update, state_update
 
 RETRY_UNREACHABLE_AFTER = timedelta(days=30)
 """How long a once-only campaign waits before it tries an unreachable user again."""
@@ -141,7 +140,9 @@ def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
         # A half of a surrogate pair, as JSON may hold one, would be no UTF-8.
         text = outcome.error[:MAX_ERROR_TEXT].encode(errors="replace").decode()
         state["error"] = {"$literal": text}
-    return state_update(campaign, state, remember=outcome.state is State.SENT)
+    if outcome.state is State.SENT:
+        return sent_update(campaign, state, at)
+    return state_update(campaign, state, unreachable_until(outcome.state, at))
 
 
 def release_update(campaign: Campaign, now: datetime) -> Pipeline:
@@ -192,7 +193,12 @@ def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datet
     else:
         until = campaign.period_end(at if isinstance(at, datetime) else now)
     state["hold_until"] = {"$literal": until}
-    return state_update(campaign, state, remember=True)
+    return sent_update(campaign, state, at if isinstance(at, datetime) else now)
+
+
+def unreachable_until(state: State, at: datetime) -> datetime | None:
+    """Until when no campaign at all tries a user that one of them could not reach."""
+    return at + RETRY_UNREACHABLE_AFTER if state is State.UNREACHABLE else None
 
 
 def _kept_fields(
@@ -211,33 +217,3 @@ def hold_until(
     if state in (State.UNREACHABLE, State.REJECTED) and campaign.once == "ever":
         return now + RETRY_UNREACHABLE_AFTER
     return campaign.period_end(claimed_at)
-
-
-def set_deep(path: str, value: Any) -> dict[str, Any]:
-    """An expression that sets ``path`` and nothing else, also where its holder is null or missing.
-
-    A holder of another type, which a backend may have written meanwhile, is left as it is.
-    """
-    head, *rest = path.split(".")
-    return {head: _inside(head, rest, value)}
-
-
-def _inside(prefix: str, rest: list[str], value: Any) -> Any:
-    if not rest:
-        return value
-    inner = {rest[0]: _inside(f"{prefix}.{rest[0]}", rest[1:], value)}
-    holder = f"${prefix}"
-    can_hold = {"$in": [{"$type": holder}, ["object", "null", "missing"]]}
-    return {"$cond": [can_hold, {"$mergeObjects": [holder, inner]}, holder]}
-
-
-def state_update(
-    campaign: Campaign, state: Mapping[str, Any], *, remember: bool = False
-) -> Pipeline:
-    """The update that replaces a delivery; ``remember``: and sets what the campaign sets."""
-    root = campaign.settings.state_field
-    fields = {root: {"$mergeObjects": [f"${root}", {campaign.key: state}]}}
-    stages: Pipeline = [{"$set": fields}]
-    if remember:
-        stages += [{"$set": set_deep(path, v)} for path, v in campaign.set_when_sent().items()]
-    return stages

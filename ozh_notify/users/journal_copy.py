@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.users.delivery_state import Pipeline, State, hold_until, state_update
+from ozh_notify.users.delivery_state import State, hold_until, unreachable_until
+from ozh_notify.users.state_update import Pipeline, sent_update, state_update
 
 
 def copy_update(campaign: Campaign, entry: Mapping[str, Any]) -> Pipeline:
@@ -27,4 +28,6 @@ def copy_update(campaign: Campaign, entry: Mapping[str, Any]) -> Pipeline:
         kept["hold_until"] = until
     if state in (State.SENDING, State.UNKNOWN):
         kept["claim"] = {"$literal": entry["claim"]}
-    return state_update(campaign, kept, remember=state is State.SENT)
+    if state is State.SENT:
+        return sent_update(campaign, kept, at, is_news=False)
+    return state_update(campaign, kept, unreachable_until(state, at))

@@ -10,7 +10,8 @@ from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.users import delivery_state, journal_entry
-from ozh_notify.users.delivery_state import Pipeline, State
+from ozh_notify.users.delivery_state import State
+from ozh_notify.users.state_update import Pipeline
 
 IDENTITY = ("state", "claim", "run", "at")
 """Tells one delivery of a user from the next. Each write repeats what was read."""
