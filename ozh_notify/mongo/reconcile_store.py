@@ -87,10 +87,11 @@ class ReconcileStore(JournaledPassStore):
         Where the journal knows better, as after a late confirm that did not reach the document,
         the document is repaired instead.
         """
-        known = await self._settle_in_journal(entry, action, now)
-        if known:
-            await self._write(entry, copy_update(self.campaign, known), {})
-            return False
+        if await self._is_unchanged(entry):
+            known = await self._settle_in_journal(entry, action, now)
+            if known:
+                await self._write(entry, copy_update(self.campaign, known), {})
+                return False
         state_path = self.campaign.state_path
         written = {f"{state_path}.state": action.target.value, f"{state_path}.at": now}
         return await self._write(entry, action.update(self.campaign, entry.delivery, now), written)
@@ -99,13 +100,7 @@ class ReconcileStore(JournaledPassStore):
         self, entry: StoredDelivery, update: Pipeline, written: Mapping[str, Any]
     ) -> bool:
         """Update the document if its delivery is as it was read; whether it is ``written`` now."""
-        state_path = self.campaign.state_path
-        same: dict[str, Any] = {"_id": entry.id}
-        for key in IDENTITY:
-            known = key in entry.delivery
-            same[f"{state_path}.{key}"] = (
-                {"$eq": entry.delivery[key]} if known else {"$exists": False}
-            )
+        same = self._same(entry)
 
         async def write() -> bool:
             result = await self.users.update_one(same, update)
@@ -115,6 +110,22 @@ class ReconcileStore(JournaledPassStore):
             )
 
         return await self.retry(write, "settle a delivery")
+
+    async def _is_unchanged(self, entry: StoredDelivery) -> bool:
+        found = await self.retry(
+            lambda: self.users.find_one(self._same(entry), {"_id": 1}), "read a delivery"
+        )
+        return found is not None
+
+    def _same(self, entry: StoredDelivery) -> dict[str, Any]:
+        """The filter that matches the document while its delivery is as it was read."""
+        same: dict[str, Any] = {"_id": entry.id}
+        for key in IDENTITY:
+            known = key in entry.delivery
+            same[f"{self.campaign.state_path}.{key}"] = (
+                {"$eq": entry.delivery[key]} if known else {"$exists": False}
+            )
+        return same
 
     async def _settle_in_journal(
         self, entry: StoredDelivery, action: Decision, now: datetime

@@ -12,7 +12,7 @@ from tests.conftest import Ozh
 from tests.helpers.passes import Users, chats, deliveries
 from tests.helpers.users import ago, bonus_user, discount_user, now
 
-BACK = {"OZH_FIELD_BLOCKED": "blocked", "OZH_FIELD_BLOCKED_AT": "blocked_at"}
+BACK: dict[str, Any] = {"OZH_FIELD_BLOCKED": "blocked", "OZH_FIELD_BLOCKED_AT": "blocked_at"}
 
 
 def both(**fields: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def test_no_user_gets_a_message_within_the_gap_whichever_campaign_sent_it(
     assert ozh("daily-bonus", "--json").json()["sent"] == 1
     stored = users.find_one({}) or {}
     assert stored["ozh_notify"]["last_sent_at"] == stored["ozh_notify"]["daily_bonus"]["at"]
-    gap = {"OZH_MIN_GAP_HOURS": "4"}
+    gap: dict[str, Any] = {"OZH_MIN_GAP_HOURS": "4"}
     assert ozh("discount", "--json", **gap).json()["eligible"] == 0
     held = ozh("discount", "--dry-run", "--json", **gap).json()["held"]
     assert held == {"messaged within 4 hours": 1}
@@ -82,7 +82,7 @@ def test_a_user_whom_the_bot_knows_to_be_blocked_gets_no_campaign(
     flags: list[Any] = [True, False, None, "yes", 0]
     users.insert_many(both(blocked=flag) for flag in flags)
     users.insert_one(both())
-    known = {"OZH_FIELD_BLOCKED": "blocked"}
+    known: dict[str, Any] = {"OZH_FIELD_BLOCKED": "blocked"}
     held = ozh("discount", "--dry-run", "--json", **known).json()["held"]
     assert held == {"blocked the bot": 1}
     assert ozh("discount", "--json", **known).json()["sent"] == 5

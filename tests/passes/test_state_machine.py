@@ -69,6 +69,8 @@ class Walk(RuleBasedStateMachine):
         self.entries: dict[tuple[str, int, object], ModelDelivery] = {}
         """The journal: the last delivery of each period, also where the document has a later."""
         self.offered = dict.fromkeys(PEOPLE, False)
+        self.unreachable: dict[int, datetime] = {}
+        """Until when no campaign tries a user."""
         self.got: Counter[tuple[str, int, object]] = Counter()
         self.asked: Counter[tuple[str, int]] = Counter()
         """How often a person has asked to message this user again."""
@@ -126,10 +128,12 @@ class Walk(RuleBasedStateMachine):
         book = self.world.books[key]
         query = Query(book.campaign, now, (), now if again else None)
         batch = [Candidate(n, False) for n in sorted(wanted)]
-        taken = self.world.run(book.claim(batch, query, f"{run}-1", run)).recipients
-        expected = [n for n in sorted(wanted) if self._free(key, n, now, again)]
-        assert [r.id for r in taken] == expected
-        for who in taken:
+        claimed = self.world.run(book.claim(batch, query, f"{run}-1", run))
+        free = [n for n in sorted(wanted) if self._free(key, n, now, again)]
+        held = [n for n in free if self._held_by_entry(key, n, now, again)]
+        assert [r.id for r in claimed.recipients] == [n for n in free if n not in held]
+        assert claimed.duplicates == len(held)
+        for who in claimed.recipients:
             delivery = self.deliveries[key, who.id]
             self.asked[key, who.id] += again and delivery.state == "sent"
             delivery = ModelDelivery("sending", now + LEASE, f"{run}-1", run, now, claimed_at=now)
@@ -307,7 +311,9 @@ class Walk(RuleBasedStateMachine):
             self._look(key, SettleableState.UNKNOWN)
             self._settle(key, Decision.RESEND)
             self._claim(self.passes[p], self.now, key, set(PEOPLE), again=False)
-            assert not [s for s in self._of(key) if s.state in ("retry", "unknown", None)]
+            left = [n for n in PEOPLE if self.unreachable.get(n, self.now) <= self.now]
+            open_states = ("retry", "unknown", None)
+            assert not [n for n in left if self.deliveries[key, n].state in open_states]
             self._settle(key, Decision.MARK_SENT)
         self._send_all(p)
         self._confirm_all(p)
@@ -342,8 +348,23 @@ class Walk(RuleBasedStateMachine):
         delivery = self.deliveries[key, n]
         if delivery.state == "sending" or (key == "discount" and self.offered[n]):
             return False
+        if self.unreachable.get(n, now) > now:
+            return False
         meant = again and delivery.state == "sent" and delivery.at is not None and delivery.at < now
         return delivery.hold is None or delivery.hold <= now or meant
+
+    def _held_by_entry(self, key: str, n: int, now: datetime, again: bool) -> bool:
+        """(n): two clocks around midnight; the document then says what the entry says."""
+        entry = self.entries.get((key, n, period_of(key, now)))
+        if entry is None or entry.state not in ("sending", "sent", "unknown"):
+            return False
+        if again and entry.state == "sent" and entry.at is not None and entry.at < now:
+            return False
+        sending = entry.state == "sending"
+        entry.hold = entry.claimed_at + LEASE if sending else end_of_period(key, entry.claimed_at)
+        entry.claim = None if entry.state == "sent" else entry.entry_claim
+        self.deliveries[key, n] = entry
+        return True
 
     def _confirmed(self, key: str, record: OutcomeRecord) -> bool:
         """Whether it is written: to both, or to the journal where the document has moved on."""
@@ -367,11 +388,18 @@ class Walk(RuleBasedStateMachine):
         elif state in ("unreachable", "rejected") and key == "discount":
             delivery.hold = record.at + timedelta(days=30)
         if state == "sent" and key == "discount":
-            self.offered[record.recipient.id] = True
+            self.offered[who.id] = True
+        if state == "sent":
+            self.unreachable.pop(who.id, None)
+        if state == "unreachable":
+            until = record.at + timedelta(days=30)
+            self.unreachable[who.id] = max(self.unreachable.get(who.id, until), until)
         return True
 
     def _settled(self, key: str, n: int, action: Decision) -> None:
         delivery = self.deliveries[key, n]
+        if action is Decision.MARK_SENT:
+            self.unreachable.pop(n, None)
         if action is Decision.MARK_SENT and key == "discount":
             delivery.hold, self.offered[n] = FAR, True
         elif action is Decision.MARK_SENT:
