@@ -75,9 +75,8 @@ def _check_field(
         blamed = errors if len(values) >= MIN_VALUES else warnings
         blamed.append(Problem(criterion.variable, text))
     elif wrong.total() >= MIN_VALUES:
-        text = (
-            f"{wrong.total()} of {len(values)} values in {criterion.field!r} are {_listed(wrong)}"
-        )
+        share = f"{wrong.total()} of {len(values)} values in {criterion.field!r}"
+        text = f"{share} have a wrong type: {_listed(wrong)}"
         remedy = f"nobody is messaged where it is not {EXPECTED[criterion.kind]}"
         warnings.append(Problem(criterion.variable, text, remedy))
 

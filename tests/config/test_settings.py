@@ -1,4 +1,4 @@
-"""Settings: what each variable may be, and what is said of it when it is not."""
+"""Settings: what each variable may be, and what is said about it when it is not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHOLE = "expected a whole number"
 HTTP = "expected an address that begins with http:// or https://"
 ANYTHING = None, ""
 
-# name: (attribute, default, a valid text, what it becomes, a wrong text, what is said of it)
+# name: (attribute, default, a valid text, what it becomes, a wrong text, what is said about it)
 KNOWN: dict[str, tuple[str, Any, str, Any, str | None, str]] = {
     "MONGO_URI": ("mongo_uri", ..., URI, URI, f"mysql://user:{PASSWORD}@h/bot", "mongodb://"),
     "MONGO_DB_NAME": ("mongo_db_name", None, "bot_2", "bot_2", "bot 2", "a database name"),

@@ -50,6 +50,14 @@ KINDS: dict[str, Wrong] = {
         },
         {"key": " \n"},
     ),
+    "a zone of the machine that does not exist": Wrong(
+        78,
+        ("OZH_TIMEZONE: not set, and TZ is 'Europe/Moskow', which is not a time zone",),
+        {"OZH_TIMEZONE": None, "TZ": "Europe/Moskow"},
+    ),
+    "a zone of the machine by its rule, which is right": Wrong(
+        0, (), {"OZH_TIMEZONE": None, "TZ": "MSK-3"}
+    ),
     "a line of the env file": Wrong(
         78,
         ("OZH_EXTRA_FILTER: line 1 of ../env cannot be read", "JSON in single quotes"),

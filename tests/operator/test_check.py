@@ -97,7 +97,7 @@ def test_where_all_is_well_every_line_is_ok_but_what_a_test_server_lacks(
         *("field ozh_notify", "chat ids", "indexes", "bot"),
         *("template discount", "offer", "template daily_bonus", "time zone"),
         *("hours of discount", "hours of daily-bonus", "quiet hours", "rate"),
-        *("recipient limit", "monitoring"),
+        *("recipient limit", "gap between messages", "journal", "monitoring"),
     ]
     assert line(result, "field registered_at")["finding"] == "in 120 of 120 users: date"
     assert line(result, "bot")["finding"].startswith("@ozhivlyator_demo_bot at http://127.0.0.1")
@@ -346,7 +346,7 @@ def test_dates_in_the_future_and_texts_among_dates_are_warnings_of_a_dry_run(
     users.insert_many([*crowd(10, **late), *crowd(30), *crowd(80, **text)])
     told = ozh("discount", "--dry-run").err
     assert "10 of 40 dates in 'first_generation_at' are in the future, by up to 3.0 hours" in told
-    assert "80 of 120 values in 'first_generation_at' are string (80)" in told
+    assert "80 of 120 values in 'first_generation_at' have a wrong type: string (80)" in told
     assert "nobody is messaged where it is not a date" in told
 
 

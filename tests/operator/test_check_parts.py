@@ -350,6 +350,24 @@ def never(*_: str) -> bool:
 @pytest.mark.parametrize(
     ("variables", "name", "expected", "words"),
     [
+        ({}, "gap between messages", "ok", "may message one user in the same minute"),
+        ({"OZH_MIN_GAP_HOURS": "4"}, "gap between messages", "ok", "within 4 hours"),
+        ({}, "journal", "ok", "in ozh_notify_journal, kept for 400 days"),
+        ({"OZH_JOURNAL_COLLECTION": "off"}, "journal", "ok", "off: a backend that saves"),
+        (
+            {
+                **{"OZH_DISCOUNT_HOLDOUT": "10", "OZH_DISCOUNT_EXPERIMENT": "winter"},
+                "OZH_DISCOUNT_EXPERIMENT_UNTIL": "2026-11-24",
+            },
+            *("experiment of discount", "ok", "winter holds out 10 % until the end of 2026-11-24"),
+        ),
+        (
+            {
+                **{"OZH_DAILY_BONUS_HOLDOUT": "10", "OZH_DAILY_BONUS_EXPERIMENT": "winter"},
+                "OZH_DAILY_BONUS_EXPERIMENT_UNTIL": "2026-11-23",
+            },
+            *("experiment of daily-bonus", "warning", "unset OZH_DAILY_BONUS_HOLDOUT"),
+        ),
         ({}, "quiet hours", "warning", "can arrive at 3 a.m."),
         ({"OZH_QUIET_HOURS": "22:00-09:00"}, "quiet hours", "ok", "from 22:00 to 09:00"),
         ({"OZH_TIMEZONE": "Asia/Tokyo"}, "time zone", "ok", "where it is 2026-11-24 21:00 now"),

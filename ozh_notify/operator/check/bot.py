@@ -40,7 +40,7 @@ async def _results(sender: TelegramSender, settings: Settings) -> AsyncIterator[
 
 
 async def _admin_chat(sender: TelegramSender, chat_id: int, bot: str) -> CheckResult:
-    """A digest that nobody gets does not stop a pass: a warning at most."""
+    """A digest that does not arrive does not stop a pass: a warning at most."""
     try:
         return ok("OZH_ADMIN_CHAT_ID", f"{await sender.chat_name(chat_id)} ({chat_id})")
     except OzhError as error:

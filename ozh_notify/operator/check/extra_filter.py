@@ -1,4 +1,4 @@
-"""``OZH_EXTRA_FILTER``: does the server take it, whom does it leave, do its fields exist?"""
+"""``OZH_EXTRA_FILTER``: does the server accept it, which users match, do its fields exist?"""
 
 from __future__ import annotations
 

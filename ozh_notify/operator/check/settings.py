@@ -45,6 +45,14 @@ def settings_results(
         yield _rate(settings)
     if not is_skipped("OZH_MAX_RECIPIENTS"):
         yield _recipient_limit(settings)
+    if not is_skipped("OZH_MIN_GAP_HOURS"):
+        yield _gap(settings)
+    if not is_skipped("OZH_JOURNAL"):
+        yield _journal(settings)
+    for campaign in campaigns:
+        prefix = f"OZH_{campaign.key.upper()}"
+        if not is_skipped(f"{prefix}_HOLDOUT", f"{prefix}_EXPERIMENT", f"{prefix}_GOAL"):
+            yield from _experiment(settings, campaign, now)
 
 
 def _zone(settings: Settings, now: datetime) -> CheckResult:
@@ -91,3 +99,34 @@ def _recipient_limit(settings: Settings) -> CheckResult:
     if not settings.max_recipients:
         return warning("recipient limit", found, "OZH_MAX_RECIPIENTS=0 refuses every pass")
     return ok("recipient limit", found)
+
+
+def _gap(settings: Settings) -> CheckResult:
+    if settings.min_gap_hours is None:
+        found = "not set: two campaigns may message one user in the same minute"
+        return ok("gap between messages", f"{found}; OZH_MIN_GAP_HOURS=4 keeps them apart")
+    found = f"no user gets two messages within {settings.min_gap_hours:g} hours"
+    return ok("gap between messages", found)
+
+
+def _journal(settings: Settings) -> CheckResult:
+    if settings.journal_collection is None:
+        found = "off: a backend that saves whole user documents can cause a second message"
+        return ok("journal", found)
+    kept = f"kept for {settings.journal_days} days for a daily campaign"
+    return ok("journal", f"in {settings.journal_collection}, {kept}")
+
+
+def _experiment(settings: Settings, campaign: Campaign, now: datetime) -> Iterator[CheckResult]:
+    share = getattr(settings, f"{campaign.key}_holdout", None)
+    name = getattr(settings, f"{campaign.key}_experiment", None)
+    until = getattr(settings, f"{campaign.key}_experiment_until", None)
+    if share is None or until is None:
+        return
+    subject, days = f"experiment of {campaign.name}", getattr(settings, f"{campaign.key}_goal_days")
+    if local(now, settings).date() > until:
+        remedy = f"unset OZH_{campaign.key.upper()}_HOLDOUT; read it: ozh-notify effect"
+        yield warning(subject, f"{name} has assigned nobody since {until} was over", remedy)
+        return
+    found = f"{name} holds out {share} % until the end of {until}, and judges after {days} days"
+    yield ok(subject, found)
