@@ -17,6 +17,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteError,
 )
 
 from ozh_notify.errors import ConfigError, OzhError, Unavailable
@@ -30,28 +31,33 @@ UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
 ATLAS_ERROR = 8000
 """Of MongoDB Atlas: a refused login, a full quota, a command that a tier does not have."""
+ACCOUNT_CODES = frozenset({UNAUTHORIZED, AUTHENTICATION_FAILED, ATLAS_ERROR})
+"""Codes that concern the account, whatever it writes."""
 VALIDATION = 121
 """DocumentValidationFailure."""
 TOO_LARGE = frozenset({10334, 17419})
 """BSONObjectTooLarge, and an update that would make a document larger than 16 MB."""
 DOCUMENT_CODES = frozenset({VALIDATION, *TOO_LARGE, 28, 66})
 """Codes that belong to one document: also PathNotViable and ImmutableField."""
-PERMANENT_CODES = DOCUMENT_CODES | {
-    *(UNAUTHORIZED, AUTHENTICATION_FAILED, ATLAS_ERROR),
-    # The statement or a setting in it is wrong: BadValue, FailedToParse, TypeMismatch,
-    # InvalidLength, IllegalOperation, and names and fields that MongoDB does not allow.
-    *(2, 9, 14, 16, 20, 40, 48, 52, 53, 54, 55, 56, 57, 73),
-    # The server does not have it: CommandNotFound, CommandNotSupportedOnView, CommandNotSupported,
-    # Location40324 (unknown stage), APIVersionError, APIStrictError.
-    *(59, 166, 115, 40324, 322, 323),
-    # Indexes: CannotCreateIndex, IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict,
-    # InvalidIndexSpecificationOption; and a unique index that a write breaks.
-    *(67, 68, 85, 86, 197, 11000),
-    # A plan that cannot work: NoQueryExecutionPlans, QueryExceededMemoryLimitNoDiskUse.
-    *(291, 292),
-    # Queries: unknown operators, path collisions, bad regular expressions, bad $expr.
-    *(16810, 17276, 31249, 31250, 31254, 51091, 51108, 168, 15998, 16872),
-}
+PERMANENT_CODES = (
+    DOCUMENT_CODES
+    | ACCOUNT_CODES
+    | {
+        # The statement or a setting in it is wrong: BadValue, FailedToParse, TypeMismatch,
+        # InvalidLength, IllegalOperation, and names and fields that MongoDB does not allow.
+        *(2, 9, 14, 16, 20, 40, 48, 52, 53, 54, 55, 56, 57, 73),
+        # The server does not have it: CommandNotFound, CommandNotSupportedOnView,
+        # CommandNotSupported, Location40324 (unknown stage), APIVersionError, APIStrictError.
+        *(59, 166, 115, 40324, 322, 323),
+        # Indexes: CannotCreateIndex, IndexAlreadyExists, IndexOptionsConflict,
+        # IndexKeySpecsConflict, InvalidIndexSpecificationOption; a unique index that a write breaks.
+        *(67, 68, 85, 86, 197, 11000),
+        # A plan that cannot work: NoQueryExecutionPlans, QueryExceededMemoryLimitNoDiskUse.
+        *(291, 292),
+        # Queries: unknown operators, path collisions, bad regular expressions, bad $expr.
+        *(16810, 17276, 31249, 31250, 31254, 51091, 51108, 168, 15998, 16872),
+    }
+)
 """Codes that only a person can mend: exit 78. All others pass by themselves, as far as we know."""
 
 
@@ -72,26 +78,38 @@ def with_time_limit(doing: str, seconds: float = READ_SECONDS) -> Iterator[None]
 
 
 def codes_of(error: PyMongoError) -> list[int | None]:
-    """The server's codes: one a failed write of a bulk, else the one of the error."""
+    """The server's codes: of a bulk one for each failed write, of another error its own."""
     if isinstance(error, BulkWriteError):
-        failed = (error.details or {}).get("writeErrors", ())
+        details = error.details or {}
+        failed = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
         return [one.get("code") for one in failed]
     return [error.code if isinstance(error, OperationFailure) else None]
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the operation may or may not have been applied, and a repetition can help."""
+    """Whether the operation may or may not have been applied, and a repetition can help.
+
+    In a bulk, documents that the server refuses do not keep the other writes from a repetition.
+    """
     if error.timeout or isinstance(error, ConnectionFailure):
         return True
-    if isinstance(error, OperationFailure):
-        return not PERMANENT_CODES & set(codes_of(error))
-    return error.has_error_label("RetryableWriteError")
+    if error.has_error_label("RetryableWriteError"):
+        return True
+    if not isinstance(error, OperationFailure):
+        return False
+    codes = set(codes_of(error))
+    return not PERMANENT_CODES & (codes - DOCUMENT_CODES or codes)
 
 
 def is_about_documents(error: PyMongoError) -> bool:
-    """Whether the server refused single documents, while others can be written."""
+    """Whether the server refused single documents, while others can be written.
+
+    What it refuses to the account, it refuses for the whole command and not as a write error.
+    """
+    is_write_error = isinstance(error, WriteError | BulkWriteError)
+    allowed = PERMANENT_CODES - ACCOUNT_CODES if is_write_error else DOCUMENT_CODES
     codes = codes_of(error)
-    return bool(codes) and all(code in DOCUMENT_CODES for code in codes)
+    return bool(codes) and all(code in allowed for code in codes)
 
 
 def translate(error: PyMongoError, doing: str) -> OzhError:

@@ -23,11 +23,11 @@ T = TypeVar("T")
 CHUNK = 1000
 """Documents taken from a cursor, or writes sent, at a time."""
 NEWEST_FIRST = [("$natural", -1)]
-"""A hint that reads a collection backward from its last insert, and needs no index.
+"""Reads a collection backward from its last insert, without an index: as sort and as hint.
 
-MongoDB documents it for ``hint``. A sort by ``_id`` reads the whole collection on servers that do
-not sort by an index. On a sharded collection the shards answer in any order, so the sample is a
-mix of what is newest on each of them.
+MongoDB documents both, and takes them together. Each alone is read forward by one of the servers
+that speak its protocol; a sort by ``_id`` reads the whole collection on several of them. On a
+sharded collection the sample is a mix of what is newest on each shard.
 """
 
 
@@ -90,7 +90,8 @@ class UsersCollection:
 
     async def newest(self, size: int, fields: Document | None, doing: str) -> list[Document]:
         """The users that were inserted last; all fields without ``fields``."""
-        cursor = self.collection.find({}, fields).hint(NEWEST_FIRST).limit(size)
+        cursor = self.collection.find({}, fields).sort(NEWEST_FIRST).hint(NEWEST_FIRST)
+        cursor.limit(size)
         return await self.fetch_all(cursor, doing)
 
     async def index_descriptions(self) -> tuple[list[Document], Document | None]:
@@ -126,7 +127,8 @@ def _others_matched(error: BulkWriteError, updates: Sequence[UpdateOne], doing: 
     details = error.details or {}
     for failed in details.get("writeErrors", ()):
         user = updates[int(failed["index"])]._filter.get("_id")
-        log.warning("could not %s of user %r: %s", doing, user, failed.get("errmsg"))
+        log.warning("could not %s: the server refuses to update the document of user %r: %s",
+                    doing, user, failed.get("errmsg"))  # fmt: skip
     return int(details.get("nMatched", 0))
 
 

@@ -23,7 +23,10 @@ CLAIM_TIMES = 1.5
 """Where a claim is slow, a batch is what is sent in this many times the claim's duration."""
 MAX_CLAIM_BATCH = 100
 ALL_REFUSED = 10
-"""When the server refuses the documents of the first so many users, the collection is at fault."""
+"""When the server refuses the documents of the first so many users, the collection is at fault.
+
+Before any message was ever delivered, fewer are enough where there are no others.
+"""
 
 
 class Claimer:
@@ -87,8 +90,10 @@ class Claimer:
             log.warning("user %r is left alone: the server refuses to update it: %s",
                         user_id, reason)  # fmt: skip
         self._refused += len(refused)
-        everybody = self._refused >= min(ALL_REFUSED, self._candidates.found)
-        if refused and everybody and not self._queues.counts.claimed:
+        enough = ALL_REFUSED
+        if not self._context.has_delivered:
+            enough = min(ALL_REFUSED, self._candidates.found)
+        if refused and self._refused >= enough and not self._queues.counts.claimed:
             raise ConfigError(
                 f"MongoDB refuses to update the first {self._refused} users, so nobody was "
                 f"claimed: {refused[-1][1]}. A validator of the collection must allow the "

@@ -6,7 +6,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    BulkWriteError,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+    WriteError,
+)
 
 from ozh_notify.config.load import load
 from ozh_notify.errors import ConfigError, Unavailable
@@ -40,13 +46,28 @@ def test_a_code_that_passes_by_itself_is_repeated_and_is_not_78(code: int) -> No
 def test_a_code_that_only_a_person_can_mend_is_78_at_once(code: int) -> None:
     """A repetition would only cost time."""
     assert not is_transient(refused(code))
-    assert not is_transient(bulk(112, code))
+    assert not is_transient(bulk(code))
     assert isinstance(translate(refused(code), "claim users"), ConfigError)
 
 
 def test_a_write_concern_error_is_repeated() -> None:
-    """The write may be applied and rolled back."""
+    """The write may be applied and rolled back; in a bulk too, beside a refused document."""
     assert is_transient(WriteConcernError("waiting for replication timed out", 64))
+    mixed = {"writeErrors": [{"index": 0, "code": 121}], "writeConcernErrors": [{"code": 64}]}
+    assert is_transient(BulkWriteError(mixed))
+
+
+def test_a_refused_document_does_not_keep_others_from_a_repetition() -> None:
+    """A right that is missing does."""
+    assert is_transient(bulk(121, 112))
+    assert not is_transient(bulk(13, 112))
+
+
+def test_what_the_server_labels_as_retryable_is_repeated() -> None:
+    """Whatever its code is."""
+    error = OperationFailure("what", 2, {"code": 2, "errorLabels": ["RetryableWriteError"]})
+    error._add_error_label("RetryableWriteError")
+    assert is_transient(error)
 
 
 def test_a_wrong_password_is_told_from_a_missing_right() -> None:
@@ -74,6 +95,8 @@ def test_atlas_is_quoted_and_its_refused_login_is_a_refused_login() -> None:
         (refused(10334), True),
         (bulk(121, 17419), True),
         (bulk(121, 112), False),
+        (WriteError("a unique index", 11000), True),
+        (WriteError("no right", 13), False),
         (refused(112), False),
         (PyMongoError("what"), False),
     ],

@@ -182,6 +182,7 @@ def test_an_account_that_may_only_read_is_enough_for_what_only_looks(
         assert refused.code == 78, (write, refused.err)
         assert "MongoDB does not let this account" in refused.err, write
         assert "Traceback" not in refused.err
+        assert "left in sending" not in refused.err, "an account that may not update claims nobody"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "shutting down (91)": {"errorCode": 91},
     "interrupted (11601)": {"errorCode": 11601},
     "write conflict (112)": {"errorCode": 112},
+    "a code that nobody knows (50463173)": {"errorCode": 50463173},
     "not confirmed by a majority (64)": {"writeConcernError": {"code": 64, "errmsg": "timed out"}},
     "held up past the limit": {"blockConnection": True, "blockTimeMS": int(BLOCKED * 1000)},
 }
@@ -105,6 +106,20 @@ def test_users_of_a_claim_with_unknown_result_are_given_back(
     assert {delivery["attempts"] for delivery in back} == {0}
     assert ozh("discount", "--json").json()["sent"] == 40 - result.json()["sent"]
     check_states(users, bot_api)
+
+
+def test_a_dry_run_without_its_reasons_shows_the_rest(
+    ozh: Ozh, users: Users, mongo_client: Client
+) -> None:
+    """Counting why users are held back may fail or take too long; only these counts are lost."""
+    users.insert_many(people(3))
+    with failing(mongo_client, "alwaysOn", failCommands=["aggregate"], errorCode=50):
+        result = ozh("discount", "--dry-run", "--json")
+    assert result.code == 0, result.err
+    assert result.json()["eligible"] == 3
+    assert len(result.json()["recipients"]) == 3
+    assert result.json()["held"] == {}
+    assert "the reasons why users are held back are not shown" in result.err
 
 
 def test_a_server_that_stays_away_before_the_first_claim_is_69(
