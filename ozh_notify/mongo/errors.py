@@ -50,7 +50,7 @@ PERMANENT_CODES = (
         # CommandNotSupported, Location40324 (unknown stage), APIVersionError, APIStrictError.
         *(59, 166, 115, 40324, 322, 323),
         # Indexes: CannotCreateIndex, IndexAlreadyExists, IndexOptionsConflict,
-        # IndexKeySpecsConflict, InvalidIndexSpecificationOption; a unique index that a write breaks.
+        # IndexKeySpecsConflict, InvalidIndexSpecificationOption, and a broken unique index.
         *(67, 68, 85, 86, 197, 11000),
         # A plan that cannot work: NoQueryExecutionPlans, QueryExceededMemoryLimitNoDiskUse.
         *(291, 292),

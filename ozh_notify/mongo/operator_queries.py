@@ -106,8 +106,7 @@ class OperatorQueries:
     async def indexes(self) -> list[ExistingIndex]:
         """All indexes, with sizes where the account may read them."""
         sizes = await self._sizes()
-        found, collation = await self.db.index_descriptions()
-        return [indexes.existing(description, sizes, collation) for description in found]
+        return indexes.existing(await self.db.index_descriptions(), sizes)
 
     async def _sizes(self) -> dict[str, int]:
         """Bytes by index name; empty where ``$collStats`` is not allowed or not known."""

@@ -179,8 +179,7 @@ class MongoPassStore:
         wanted = self.campaign.index()
         if query.chats or not wanted.partial:
             return None
-        described, collation = await self.db.index_descriptions()
-        have = [indexes.existing(one, {}, collation) for one in described]
+        have = indexes.existing(await self.db.index_descriptions())
         [status] = indexes.compare([wanted], have)
         return status.existing.name if status.existing and status.usable else None
 

@@ -94,15 +94,11 @@ class UsersCollection:
         cursor.limit(size)
         return await self.fetch_all(cursor, doing)
 
-    async def index_descriptions(self) -> tuple[list[Document], Document | None]:
-        """What the server lists of the indexes, and the collection's default collation."""
+    async def index_descriptions(self) -> list[Document]:
+        """What the server lists of the indexes."""
         with with_time_limit("list the indexes"):
             found = await self.collection.list_indexes().to_list(None)
-            names = {"name": self.collection.name}
-            cursor = await self.collection.database.list_collections(filter=names)
-            described = await cursor.to_list(None)
-        options = described[0].get("options", {}) if described else {}
-        return [dict(one) for one in found], options.get("collation")
+        return [dict(one) for one in found]
 
     async def bulk(self, updates: Sequence[UpdateOne], doing: str) -> int:
         """How many single-document updates matched; each must be repeatable.

@@ -1,4 +1,4 @@
-"""Pure: which indexes are recommended, and which of those that exist are as good."""
+"""Recommended indexes, and which existing ones are equivalent; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ozh_notify.campaigns import Campaign, Index
 
 ORDINARY = frozenset({"v", "key", "name", "ns", "partialFilterExpression", "background"})
-"""What every index has, or what is compared by itself."""
+"""What every index has, and what is compared separately."""
 DISABLING = frozenset({"hidden", "sparse", "collation"})
 """Options that keep the planner from answering this program's queries by an index."""
 
@@ -22,7 +22,7 @@ class ExistingIndex:
     keys: tuple[tuple[str, Any], ...]
     partial: Mapping[str, Any] | None = None
     options: Mapping[str, Any] | None = None
-    """Whatever else it was created with: unique, sparse, hidden, ..."""
+    """Further options it was created with: unique, sparse, hidden, ..."""
     size: int | None = None
 
 
@@ -48,12 +48,12 @@ class IndexStatus:
 
     @property
     def extra_options(self) -> str:
-        """Options of the existing one that were not asked for, in words; mostly empty."""
+        """Options of the existing one that are not recommended, in words; mostly empty."""
         options = (self.existing and self.existing.options) or {}
         return ", ".join(f"{name}: {value}" for name, value in sorted(options.items()))
 
     def as_json(self) -> dict[str, Any]:
-        """What people and machines are shown of it."""
+        """The object that ``--json`` shows of it."""
         found = self.existing
         return {
             "name": self.index.name,
@@ -90,30 +90,33 @@ def recommended(campaigns: Iterable[Campaign]) -> list[Index]:
 
 
 def existing(
-    description: Mapping[str, Any],
-    sizes: Mapping[str, int],
-    default_collation: Mapping[str, Any] | None = None,
-) -> ExistingIndex:
-    """One entry of the server's ``listIndexes``, with its size in bytes where it is known.
+    descriptions: Sequence[Mapping[str, Any]], sizes: Mapping[str, int] | None = None
+) -> list[ExistingIndex]:
+    """The entries of the server's ``listIndexes``, with sizes in bytes where they are known.
 
-    An index inherits the collation of its collection, and so do the queries: that one is not an
-    option of the index.
+    An index inherits the default collation of its collection, and so do the queries: that one is
+    not an option of the index. The index on `_id` always has it (MongoDB's manual, "Collation").
     """
+    inherited = next(
+        (d.get("collation") for d in descriptions if dict(d["key"]) == {"_id": 1}), None
+    )
+    return [_existing(description, sizes or {}, inherited) for description in descriptions]
+
+
+def _existing(
+    description: Mapping[str, Any], sizes: Mapping[str, int], inherited: Any
+) -> ExistingIndex:
     name = str(description["name"])
     options = {k: v for k, v in description.items() if k not in ORDINARY and v not in (False, None)}
-    if default_collation and options.get("collation") == default_collation:
+    if inherited and options.get("collation") == inherited:
         del options["collation"]
-    return ExistingIndex(
-        name,
-        tuple(dict(description["key"]).items()),
-        description.get("partialFilterExpression"),
-        options,
-        sizes.get(name),
-    )
+    keys = tuple(dict(description["key"]).items())
+    partial = description.get("partialFilterExpression")
+    return ExistingIndex(name, keys, partial, options, sizes.get(name))
 
 
 def compare(wanted: Iterable[Index], have: Sequence[ExistingIndex]) -> list[IndexStatus]:
-    """Each recommended index beside the best of those that are the same but for their options."""
+    """Pair each recommended index with the best existing one of the same keys and filter."""
     return [_status_of(index, have) for index in wanted]
 
 

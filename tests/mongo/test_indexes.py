@@ -183,7 +183,7 @@ def test_an_index_is_as_good_when_keys_and_filter_are_the_same(
     """And no option keeps the planner from using it."""
     bonus = listed(tmp_path)[2]
     description = {"name": "mine", "key": dict(bonus.keys), **changed}
-    [standing] = compare([bonus], [existing(description, {"mine": 4096})])
+    [standing] = compare([bonus], existing([description], {"mine": 4096}))
     assert (standing.existing is not None, standing.usable) == (found, usable)
     if found:
         assert standing.as_json()["size_bytes"] == 4096
@@ -194,8 +194,8 @@ def test_an_index_is_as_good_when_keys_and_filter_are_the_same(
 def test_the_usable_one_of_two_is_taken(tmp_path: Path) -> None:
     """Whichever the server lists first."""
     bonus = listed(tmp_path)[2]
-    one = existing({"name": "a", "key": dict(bonus.keys), "hidden": True}, {})
-    two = existing({"name": "b", "key": dict(bonus.keys)}, {})
+    [one] = existing([{"name": "a", "key": dict(bonus.keys), "hidden": True}])
+    [two] = existing([{"name": "b", "key": dict(bonus.keys)}])
     for have in ([one, two], [two, one]):
         [standing] = compare([bonus], have)
         assert standing.existing is two
