@@ -10,7 +10,7 @@ from ozh_notify.campaigns.base import (
     midnight_after,
     own_button,
 )
-from ozh_notify.campaigns.registry import BrokenCampaign, broken_campaigns, registry
+from ozh_notify.campaigns.registry import BrokenCampaign, broken_campaigns, registry, use_folder
 
 __all__ = [
     "FAR",
@@ -24,4 +24,5 @@ __all__ = [
     "midnight_after",
     "own_button",
     "registry",
+    "use_folder",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:  # so that `--help` can list campaigns without it
@@ -34,6 +35,8 @@ class Criterion:
     excluded_as: str
     variable: str
     """The environment variable that names the field."""
+    explicit: bool = False
+    """Whether the operator named the field without that variable."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Campaign(ABC):
     """The users that the first criteria select, in words: the total of the dry run's funnel."""
     once: ClassVar[Literal["ever", "day"]]
     """Whether a user may get it once in a lifetime, or once a local day."""
+    folder: ClassVar[Path | None] = None
+    """The folder of its text; None: ``templates`` in the package that the class comes from."""
     environment_variables: ClassVar[tuple[str, ...]] = ()
     """Variables of its own, read from ``settings.others``."""
 

@@ -1,11 +1,13 @@
-"""All campaigns by name: the built-in ones and those of other installed packages."""
+"""All campaigns by name: built in, of other installed packages, and of `OZH_CAMPAIGNS_DIR`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
 
 from ozh_notify.campaigns.base import Campaign
 from ozh_notify.campaigns.daily_bonus import DailyBonus
@@ -19,49 +21,78 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 ATTRIBUTES = ("name", "summary", "population", "once")
 """What a campaign must have besides its abstract methods."""
 
+COMMANDS = frozenset(
+    {"check", "demo", "effect", "explain", "indexes", "mute", "reconcile", "status"}
+    | {"templates", "unmute", "history", "recall"}
+)
+"""Names that no campaign may take."""
+
+_folders: list[Path] = []
+"""The folder of campaigns without Python, once the command line has found it."""
+
 
 @dataclass(frozen=True)
 class BrokenCampaign:
-    """A campaign of another package that cannot be used; all others can."""
+    """A campaign that cannot be used; all others can."""
 
     name: str
     reason: str
 
 
 def registry() -> dict[str, type[Campaign]]:
-    """All usable campaigns by name: built in, then those of other installed packages."""
-    return dict(_load()[0])
+    """All usable campaigns by name: built in, then of other packages, then of the folder."""
+    return dict(_load(*_folders)[0])
 
 
 def broken_campaigns() -> tuple[BrokenCampaign, ...]:
     """The campaigns that are left out, each with the reason."""
-    return _load()[1]
+    return _load(*_folders)[1]
+
+
+def use_folder(folder: Path | None) -> None:
+    """Also load the campaigns of this folder from now on; the command line does, once."""
+    _folders[:] = [folder] if folder else []
 
 
 @cache
-def _load() -> tuple[dict[str, type[Campaign]], tuple[BrokenCampaign, ...]]:
+def _load(
+    *folders: Path,
+) -> tuple[dict[str, type[Campaign]], tuple[BrokenCampaign, ...]]:
     found: dict[str, type[Campaign]] = {c.name: c for c in (Discount, DailyBonus)}
     broken = []
-    for point in entry_points(group=GROUP):
+    for name, place, load in (*_of_packages(), *_of_folders(folders)):
         try:
-            campaign = load_campaign(point)
-            if campaign.name in found:
-                raise ConfigError(f"a campaign named {campaign.name!r} exists already")
+            campaign = check_campaign(load())
+            if campaign.name in {*found, *COMMANDS}:
+                what = "command" if campaign.name in COMMANDS else "campaign"
+                raise ConfigError(f"a {what} named {campaign.name!r} exists already")
             found[campaign.name] = campaign
         except Exception as error:
             reason = str(error) if isinstance(error, ConfigError) else repr(error)
-            broken.append(BrokenCampaign(point.name, f"{point.value}: {reason}"))
+            broken.append(BrokenCampaign(name, f"{place}: {reason}" if place else reason))
     return found, tuple(broken)
 
 
-def load_campaign(point: EntryPoint) -> type[Campaign]:
-    """The campaign of an entry point.
+def _of_packages() -> Iterator[tuple[str, str, Callable[[], object]]]:
+    """Name, place and loader of each campaign of another package."""
+    for point in entry_points(group=GROUP):
+        yield point.name, point.value, point.load
+
+
+def _of_folders(folders: tuple[Path, ...]) -> Iterator[tuple[str, str, Callable[[], object]]]:
+    """The same of each file of the folder; its errors name the file themselves."""
+    for path in sorted(path for folder in folders for path in folder.glob("*.toml")):
+        from ozh_notify.campaigns.toml_campaign import load_toml_campaign  # noqa: PLC0415 - tomllib
+
+        yield path.stem.replace("_", "-"), "", partial(load_toml_campaign, path)
+
+
+def check_campaign(campaign: object) -> type[Campaign]:
+    """The same campaign, if it has every part that a campaign needs.
 
     Raises:
         ConfigError: it is not a campaign, or a part of it is missing.
-        Exception: its module cannot be imported.
     """
-    campaign = point.load()
     if not (isinstance(campaign, type) and issubclass(campaign, Campaign)):
         raise ConfigError("it is not a subclass of ozh_notify.campaigns.Campaign")
     methods = [f"{name}()" for name in sorted(getattr(campaign, "__abstractmethods__", ()))]

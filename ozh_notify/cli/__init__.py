@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import traceback
+from collections.abc import Sequence
 from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 import typer.core
 
 from ozh_notify import __version__
-from ozh_notify.campaigns import registry
+from ozh_notify.campaigns import registry, use_folder
 from ozh_notify.cli import (
     broken,
     check,
@@ -27,7 +28,9 @@ from ozh_notify.cli import (
     status,
     templates,
 )
+from ozh_notify.cli.arguments import name_campaigns
 from ozh_notify.cli.options import GlobalOptions
+from ozh_notify.config.campaigns_dir import find_campaigns_dir
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.logs import Redactor
 
@@ -105,12 +108,26 @@ def _list_whole_summaries() -> None:
         command.short_help = text.partition("\n")[0]
 
 
+def _env_file(arguments: Sequence[str]) -> Path | None:
+    """The value of ``--env-file``: which commands there are depends on it."""
+    for number, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if name == "--env-file":
+            following = arguments[number + 1 : number + 2]
+            return Path(value or (following[0] if following else ""))
+        if not word.startswith("-"):
+            break
+    return None
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # Russian text must not crash an ASCII locale
             stream.reconfigure(errors="backslashreplace")
     try:
+        use_folder(find_campaigns_dir(_env_file(sys.argv[1:] if arguments is None else arguments)))
+        name_campaigns()
         for campaign in registry().values():
             passes.add(app, campaign)
         demo.add(app)

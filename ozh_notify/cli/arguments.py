@@ -6,10 +6,15 @@ import difflib
 from typing import Annotated
 
 import typer
+from typer.models import ArgumentInfo
 
 from ozh_notify.campaigns import Campaign, registry
 
-CAMPAIGNS = f"One of: {', '.join(registry())}."
+
+def name_campaigns() -> None:
+    """Let the help of CAMPAIGN name those that exist."""
+    names = f"One of: {', '.join(registry())}."
+    CAMPAIGN.help, ANY_CAMPAIGN.help = names, f"{names} All of them when left out."
 
 
 def campaign_named(name: str) -> type[Campaign]:
@@ -31,21 +36,14 @@ def complete_campaign(incomplete: str) -> list[str]:
     return [name for name in registry() if name.startswith(incomplete)]
 
 
-CampaignName = Annotated[
-    str,
-    typer.Argument(
-        metavar="CAMPAIGN", show_default=False, autocompletion=complete_campaign, help=CAMPAIGNS
-    ),
-]
-AnyCampaignName = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="CAMPAIGN",
-        show_default=False,
-        autocompletion=complete_campaign,
-        help=f"{CAMPAIGNS} All of them when left out.",
-    ),
-]
+CAMPAIGN: ArgumentInfo = typer.Argument(
+    metavar="CAMPAIGN", show_default=False, autocompletion=complete_campaign
+)
+ANY_CAMPAIGN: ArgumentInfo = typer.Argument(
+    metavar="CAMPAIGN", show_default=False, autocompletion=complete_campaign
+)
+CampaignName = Annotated[str, CAMPAIGN]
+AnyCampaignName = Annotated[str | None, ANY_CAMPAIGN]
 UserName = Annotated[
     str,
     typer.Argument(

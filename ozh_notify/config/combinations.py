@@ -71,5 +71,10 @@ def _judgement(settings: Settings) -> Iterator[Problem]:
 def _files_and_shards(settings: Settings) -> Iterator[Problem]:
     if settings.templates_dir and not settings.templates_dir.is_dir():
         yield Problem("OZH_TEMPLATES_DIR", f"{settings.templates_dir} is not a folder")
+    if settings.campaigns_dir and not settings.campaigns_dir.is_dir():
+        yield Problem("OZH_CAMPAIGNS_DIR", f"{settings.campaigns_dir} is not a folder")
+    elif settings.campaigns_dir and settings.campaigns_dir == settings.templates_dir:
+        text = "it is the folder of OZH_TEMPLATES_DIR, too"
+        yield Problem("OZH_CAMPAIGNS_DIR", text, "use two folders: both may hold NAME.toml")
     if settings.shards and (settings.shard_index or 0) >= settings.shards:
         yield Problem("JOB_COMPLETION_INDEX", "expected a number below OZH_SHARDS")

@@ -110,6 +110,7 @@ class Settings(BaseModel):
     daily_bonus_button_text: str | None = Field(None, alias="OZH_DAILY_BONUS_BUTTON_TEXT")
     daily_bonus_button: ButtonTarget | None = Field(None, alias="OZH_DAILY_BONUS_BUTTON")
     templates_dir: Path | None = Field(None, alias="OZH_TEMPLATES_DIR")
+    campaigns_dir: Path | None = Field(None, alias="OZH_CAMPAIGNS_DIR")
 
     rate_limit: float = Field(20, alias="OZH_RATE_LIMIT", gt=0, le=100_000)
     paid_broadcast: Flag = Field(False, alias="OZH_PAID_BROADCAST")

@@ -97,7 +97,9 @@ def unread_files(folder: Path, keys: Iterable[str]) -> tuple[UnreadFile, ...]:
 
 
 def package_folder(campaign: type[Campaign]) -> Path:
-    """The folder ``templates`` of the package a campaign comes from."""
+    """The campaign's own folder, or ``templates`` of the package it comes from."""
+    if campaign.folder:
+        return campaign.folder
     import importlib.util  # noqa: PLC0415
 
     spec = importlib.util.find_spec(campaign.__module__.partition(".")[0])
@@ -109,7 +111,8 @@ def _default_file(campaign: Campaign) -> TemplateFile:
     name, folder = f"{campaign.key}.html", campaign.settings.templates_dir
     if folder and (own := folder / name).is_file():
         return TemplateFile(campaign.name, "", own, built_in=False)
-    return TemplateFile(campaign.name, "", package_folder(type(campaign)) / name, built_in=True)
+    path = package_folder(type(campaign)) / name
+    return TemplateFile(campaign.name, "", path, built_in=campaign.folder is None)
 
 
 def _language_of(path: Path, key: str) -> str:

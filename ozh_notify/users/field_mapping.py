@@ -98,7 +98,7 @@ def _missing(criterion: Criterion, campaign: Campaign, users: int) -> Problem | 
     if criterion.kind is not Kind.FLAG:
         remedy = f"name the right field in {variable}, or nobody is eligible"
         return Problem(variable, text, remedy)
-    if campaign.settings.set_explicitly(variable):
+    if criterion.explicit or campaign.settings.set_explicitly(variable):
         return None
     return Problem(variable, text, "set the variable if that is its name all the same")
 

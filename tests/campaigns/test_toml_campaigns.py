@@ -1,0 +1,167 @@
+"""A campaign without Python: a TOML file and a text in `OZH_CAMPAIGNS_DIR`."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from ozh_notify.campaigns import Kind, registry
+from ozh_notify.campaigns.registry import COMMANDS
+from ozh_notify.campaigns.toml_file import parse_campaign
+from ozh_notify.cli import app, run
+from ozh_notify.errors import ConfigError
+from ozh_notify.sandbox.botapi.client import BotApiServer
+from tests.conftest import Ozh
+from tests.helpers.users import ago, user
+
+Users = Collection[dict[str, Any]]
+NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+
+WIN_BACK = """\
+summary = "One pass of the win-back reminder, then exit."
+described_as = "seen at any time"
+once = "ever"
+newest_by = "last_seen_at"
+
+[[population]]
+field = "last_seen_at"
+older_than = "0 days"
+reason = "seen in the future"
+
+[[criteria]]
+field = "last_seen_at"
+older_than = "14 days"
+reason = "seen recently"
+
+[[criteria]]
+field = "win_back_sent"
+is = false
+reason = "already invited"
+
+[variables]
+days = 14
+
+[set_when_sent]
+win_back_sent = true
+"""
+TEXT = "{{ first_name }}, вас не было {{ days }} {{ days|plural('день', 'дня', 'дней') }}!"
+
+
+@pytest.fixture
+def win_back(ozh: Ozh, tmp_path: Path) -> Ozh:
+    """The command with a folder of campaigns that holds one, named in `.env`."""
+    folder = tmp_path / "campaigns"
+    folder.mkdir()
+    (folder / "win_back.toml").write_text(WIN_BACK, encoding="utf-8")
+    (folder / "win_back.html").write_text(TEXT, encoding="utf-8")
+    (ozh.folder / ".env").write_text(f"OZH_CAMPAIGNS_DIR='{folder}'\n")
+    return ozh
+
+
+def absent(days: float, **fields: Any) -> dict[str, Any]:
+    """A user last seen so many days ago."""
+    return user(last_seen_at=ago(days=days), **fields)
+
+
+def test_a_toml_file_and_a_text_make_a_campaign(
+    win_back: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A command of its own that messages each of its users exactly once, the newest first."""
+    users.insert_many([absent(20), absent(40), absent(3), absent(30, win_back_sent=True)])
+    dry = win_back("win-back", "--dry-run", "--json").json()
+    assert dry["held"] == {"seen recently": 1, "already invited": 1}
+    assert dry["preview"]["population"] == "seen at any time"
+    assert dry["preview"]["template"].endswith("win_back.html")
+    first = win_back("win-back", "--json")
+    assert first.code == 0, first.err
+    assert first.json()["sent"] == 2
+    texts = {message.text for message in bot_api.control.messages()}
+    assert texts == {"Анна, вас не было 14 дней!"}
+    reached = list(users.find({"ozh_notify.win_back.state": "sent", "win_back_sent": True}))
+    assert len(reached) == 2
+    sent = {"ozh_notify.win_back.state": "sent"}
+    users.update_many(sent, {"$set": {"win_back_sent": False}})
+    assert win_back("win-back", "--json").json()["sent"] == 0
+
+
+def test_every_command_knows_it(win_back: Ozh, users: Users) -> None:
+    """Help, completion's names, `status`, `explain`, `check`, `indexes`."""
+    one = absent(20)
+    users.insert_one(one)
+    assert "One pass of the win-back reminder" in win_back("--help").out
+    assert "One of: discount, daily-bonus, win-back." in win_back("explain", "--help").out
+    found = win_back("explain", "win-back", str(one["telegram_id"]), "--json").json()
+    assert found["eligible"] is True
+    names = [one["campaign"] for one in win_back("status", "--json").json()["campaigns"]]
+    assert names == ["discount", "daily-bonus", "win-back"]
+    assert "ozh_win_back" in win_back("indexes").out
+    assert "win-back" in win_back("check", "--json").out
+
+
+def test_what_is_wrong_is_told_with_file_and_line(win_back: Ozh, users: Users) -> None:
+    """78 for its own command; every other campaign runs."""
+    folder = win_back.folder.parent / "campaigns"
+    wrong = WIN_BACK.replace('"14 days"', '"two weeks"')
+    (folder / "win_back.toml").write_text(wrong, encoding="utf-8")
+    broken = win_back("win-back", "--json")
+    assert broken.code == 78
+    assert "win_back.toml:13: older_than = 'two weeks': expected a text such as" in broken.err
+    assert win_back("discount", "--json").code == 0
+    missing = win_back("status", OZH_CAMPAIGNS_DIR="/nowhere")
+    assert missing.code == 78
+    assert "OZH_CAMPAIGNS_DIR: /nowhere is not a folder" in missing.err
+    twice = win_back("status", OZH_TEMPLATES_DIR=str(folder))
+    assert twice.code == 78
+    assert "use two folders" in twice.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("once", "onec", "1.toml:3: 'onec' is not a known key"),
+        ('"ever"', '"7 days"', "1.toml:3: once = '7 days'"),
+        ("newest_by", "# newest_by", "1.toml:1: newest_by: missing"),
+        ('"last_seen_at"\n\n', '"$seen"\n\n', "1.toml:4: newest_by: '$seen' is not a field path"),
+        ("[[population]]", "[[criteria]]", "1.toml:1: it has no [[population]]"),
+        ("[[population]]", "[population]", "1.toml:6: write [[population]] with two brackets"),
+        ("is = false", "is = 'no'", "1.toml:18: is = 'no': expected a number"),
+        ("is = false", "older = 1", "1.toml:18: 'older' is not a known key"),
+        ("is = false", "", "1.toml:17: 'win_back_sent' has no condition"),
+        ("is = false", "is = 1\nolder_than = '1 day'", "a date and a value at once"),
+        ('reason = "already', '# "already', "1.toml:16: reason: how is a user called"),
+        ('"14 days"', '"99999 days"', "1.toml:13: older_than = '99999 days'"),
+        ('"14 days"', '"14 days', "1.toml:13:"),
+        ("days = 14", "days = [1]", "1.toml:22: variables.days: expected a text"),
+        ("newest_by", "not_before = 11\nnewest_by", "1.toml:4: not_before: expected a time of day"),
+    ],
+)
+def test_each_mistake_is_named_with_its_line(old: str, new: str, words: str) -> None:
+    """The line where somebody has to look."""
+    assert old in WIN_BACK
+    with pytest.raises(ConfigError) as told:
+        parse_campaign(WIN_BACK.replace(old, new, 1), "1.toml", "win-back")
+    assert words in str(told.value)
+
+
+def test_ages_and_values_become_conditions() -> None:
+    """Ages count back from the moment a pass asks; a flag that was never set counts as false."""
+    text = WIN_BACK + '[[criteria]]\nfield = "a.b"\nat_least = 2\nbelow = 5\nreason = "x"\n'
+    text = text.replace('once = "ever"', 'once = "day"\nnot_before = "11:30"')
+    file = parse_campaign(text, "1.toml", "win-back")
+    assert (file.once, file.not_before) == ("day", time(11, 30))
+    seen, sent, number = (spec.criterion(NOON) for spec in file.criteria)
+    assert (seen.kind, seen.condition) == (Kind.DATE, {"$lt": NOON - timedelta(days=14)})
+    assert (sent.kind, sent.condition) == (Kind.FLAG, {"$in": [False, None]})
+    assert (number.kind, number.condition) == (Kind.NUMBER, {"$gte": 2, "$lt": 5})
+    assert seen.variable == "1.toml:13"
+
+
+def test_no_campaign_takes_the_name_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of those names is the list of commands."""
+    assert run(["--version"]) == 0
+    commands = {command.name for command in app.registered_commands} - registry().keys()
+    assert commands <= COMMANDS
