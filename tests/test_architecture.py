@@ -137,7 +137,10 @@ def test_the_example_is_understood(tmp_path: Path) -> None:
     assert warnings == []
     text = re.sub(r"^# (?=[A-Z_]+=)", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     text = re.sub(r"^[A-Z_]+_FILE=.*\n", "", text, flags=re.MULTILINE)
-    file.write_text(text.replace("/etc/ozh-notify/templates", str(tmp_path)), encoding="utf-8")
+    for name in ("templates", "campaigns"):
+        (tmp_path / name).mkdir()
+    text = text.replace("/etc/ozh-notify", str(tmp_path))
+    file.write_text(text, encoding="utf-8")
     everything, warnings = load(file, {})
     assert warnings == []
     assert everything.extra_filter == {"banned": {"$ne": True}}
