@@ -20,7 +20,6 @@ from ozh_notify.mongo.errors import UNAUTHORIZED, driver_text, is_about_document
 from ozh_notify.mongo.users_collection import UsersCollection, projection
 from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Filter, Query, and_filters
-from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.recipient import Claimed, Recipient, at_path
 from ozh_notify.users.state_update import Pipeline
 
@@ -33,11 +32,8 @@ class Claims:
     def __init__(self, db: UsersCollection, campaign: Campaign) -> None:
         self._db, self._campaign = db, campaign
 
-    async def claim(
-        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> Claimed:
+    async def claim(self, ids: Sequence[Any], query: Query, claim_id: str, run: str) -> Claimed:
         """Claim the users of a batch who still qualify; repeatable by its claim id."""
-        ids = [candidate.id for candidate in batch]
         monotonic = time.monotonic()
         try:
             refused = await self._write(ids, query, claim_id, run)
@@ -45,8 +41,7 @@ class Claims:
         except OzhError:
             await self.release(ids, claim_id, query.now)
             raise
-        tried = {repr(c.id) for c in batch if c.attempted_before}
-        recipients = [self._recipient(u, claim_id, query.now, monotonic, tried) for u in taken]
+        recipients = [self._recipient(u, claim_id, query.now, monotonic) for u in taken]
         if experiment := running_experiment(self._campaign, query.now, query.chats):
             recipients = [
                 replace(who, assignment=assignment(experiment, self._campaign, user, who))
@@ -126,7 +121,7 @@ class Claims:
         return sorted(found, key=lambda user: place[repr(user["_id"])])
 
     def _recipient(
-        self, user: Document, claim_id: str, at: datetime, monotonic: float, tried: set[str]
+        self, user: Document, claim_id: str, at: datetime, monotonic: float
     ) -> Recipient:
         s = self._campaign.settings
         attempts = at_path(user, f"{self._campaign.state_path}.attempts")
@@ -139,5 +134,4 @@ class Claims:
             claimed_at=at,
             claimed_monotonic=monotonic,
             attempts=attempts if isinstance(attempts, int) and 0 < attempts < 2**31 else 1,
-            attempted_before=repr(user["_id"]) in tried,
         )

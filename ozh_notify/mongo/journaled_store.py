@@ -22,7 +22,6 @@ from ozh_notify.mongo.pass_records import PassRecords, bot_document
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
 from ozh_notify.users import journal_entry
 from ozh_notify.users.audience import Query
-from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord, State
 from ozh_notify.users.journal_copy import copy_update
 from ozh_notify.users.recipient import Claimed, Recipient
@@ -76,13 +75,11 @@ class JournaledPassStore(MongoPassStore):
         """Settle lapsed claims by what the journal knows; returns how many are unknown now."""
         return await journaled_sweep.sweep(self, self.journal, now)
 
-    async def claim(
-        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> Claimed:
+    async def claim(self, ids: Sequence[Any], query: Query, claim_id: str, run: str) -> Claimed:
         """Claim users, then take their entries; only who has both may be sent to."""
         if self._experiment:
             await self._experiment.begin(query.now, query.chats)
-        written = await super().claim(batch, query, claim_id, run)
+        written = await super().claim(ids, query, claim_id, run)
         claimed = written.recipients
         # A chat id that became unusable since the scan has no entry; nothing is sent to it.
         unusable = [who for who in claimed if not who.chat_id]
@@ -90,7 +87,7 @@ class JournaledPassStore(MongoPassStore):
         try:
             taken = await self.journal.take(usable, run, query.again_before)
         except OzhError:
-            await self._release_both([c.id for c in batch], claim_id, query)
+            await self._release_both(ids, claim_id, query)
             raise
         await self._repair(taken.held, run)
         order = {repr(who.id): n for n, who in enumerate(claimed)}

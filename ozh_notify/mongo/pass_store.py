@@ -22,10 +22,10 @@ from ozh_notify.mongo.errors import READ_SECONDS, translate_errors
 from ozh_notify.mongo.users_collection import CHUNK, UsersCollection, chunks, projection
 from ozh_notify.users import audience, delivery_state, indexes, recipient
 from ozh_notify.users.audience import Query
-from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.candidates import Candidates
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord
 from ozh_notify.users.extra_filter import filter_fields
-from ozh_notify.users.recipient import MISSING, Claimed, at_path
+from ozh_notify.users.recipient import Claimed, at_path
 from ozh_notify.users.state_update import Pipeline
 
 log = logging.getLogger(__name__)
@@ -183,11 +183,9 @@ class MongoPassStore:
         [status] = indexes.compare([wanted], have)
         return status.existing.name if status.existing and status.usable else None
 
-    async def claim(
-        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> Claimed:
+    async def claim(self, ids: Sequence[Any], query: Query, claim_id: str, run: str) -> Claimed:
         """Claim the users of a batch who still qualify; repeatable by its claim id."""
-        return await self._claims.claim(batch, query, claim_id, run)
+        return await self._claims.claim(ids, query, claim_id, run)
 
     async def release(self, ids: Sequence[Any], claim_id: str, now: datetime) -> None:
         """Release users that a claim with unknown result may have taken."""
@@ -228,15 +226,10 @@ class MongoPassStore:
         if problem:
             found.reject(user["_id"], problem)
             log.debug("user %r is left alone: %s", user["_id"], problem)
-        else:
-            state_path = self.campaign.state_path
-            chat = recipient.parse_chat_id(at_path(user, self.settings.field_chat_id))
-            found.controls += bool(experiment and experiment.arm(chat or 0) is Arm.CONTROL)
-            claimed = at_path(user, f"{state_path}.at") is not MISSING
-            # One that was claimed and given back unsent has not been tried.
-            found.add(
-                Candidate(user["_id"], claimed and at_path(user, f"{state_path}.attempts") != 0)
-            )
+            return
+        chat = recipient.parse_chat_id(at_path(user, self.settings.field_chat_id)) or 0
+        found.controls += bool(experiment and experiment.arm(chat) is Arm.CONTROL)
+        found.add(user["_id"], chat)
 
     def _criteria_fields(self) -> list[str]:
         now = datetime.fromisoformat("2000-01-01T00:00:00+00:00")

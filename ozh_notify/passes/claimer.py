@@ -12,7 +12,7 @@ from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.latency import MovingAverage
 from ozh_notify.passes.queues import DeliveryQueues
-from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.candidates import Candidates
 from ozh_notify.users.delivery_state import Outcome, State
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Claimer:
             self._queues.all_claimed = True
             self._queues.notify()
 
-    async def _claim_all(self, candidates: Iterator[Candidate]) -> None:
+    async def _claim_all(self, candidates: Iterator[Any]) -> None:
         for number in count(1):
             if self._context.must_stop():
                 return
@@ -61,7 +61,7 @@ class Claimer:
             await self._claim(batch, number)
             await self._queues.wait_until(self._is_needed)
 
-    async def _claim(self, batch: list[Candidate], number: int) -> None:
+    async def _claim(self, batch: list[Any], number: int) -> None:
         context, queues = self._context, self._queues
         started = context.clock.monotonic()
         query = replace(context.query, now=context.clock.now())

@@ -47,7 +47,7 @@ async def describe(
     """What a pass would do; ``rate`` is in messages per second."""
     count = found.valid if limit is None else min(limit, found.valid)
     first = found.first(min(FIRST_RECIPIENTS, count))
-    users = await store.users_by_id([candidate.id for candidate in first])
+    users = await store.users_by_id(first)
     recipients = tuple(_recipient(user, campaign.settings, composer) for user in users)
     sample = recipients[0] if recipients else NOBODY
     message = composer.compose(str(sample["first_name"]), str(sample["language"]))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ozh_notify.clock import Clock
 from ozh_notify.messaging.message import Message
 from ozh_notify.users.audience import Query
-from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.candidates import Candidates
 from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord
 from ozh_notify.users.recipient import Claimed
 
@@ -53,9 +53,7 @@ class PassStore(Protocol):
     async def users_by_id(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
         """The documents of a few users, in the order of ``ids``."""
 
-    async def claim(
-        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> Claimed:
+    async def claim(self, ids: Sequence[Any], query: Query, claim_id: str, run: str) -> Claimed:
         """Claim the users of a batch who still qualify."""
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,10 @@ def check_bot(known: Mapping[str, Any] | None, bot_id: int, username: str, new_b
     )
 
 
+NAMED_CHATS = 5
+"""Chats in several documents that a warning names."""
+
+
 async def check_sample(store: PassStore, campaign: Campaign, now: datetime) -> bool:
     """Check the field mapping against the newest users; returns whether there are any users.
 
@@ -84,6 +88,8 @@ async def scan(store: PassStore, query: Query, limit: int | None) -> Candidates:
     found = await store.scan(query, max(settings.max_recipients, 2 * (limit or 0) + 1000))
     if found.invalid:
         log.warning("%s", invalid_warning(found, settings.field_chat_id))
+    if shared := found.shared_chats():
+        log.warning("%s", shared_chats_warning(shared, journal=bool(settings.journal_collection)))
     return found
 
 
@@ -97,6 +103,16 @@ def invalid_warning(found: Candidates, chat_field: str) -> str:
         f"{counted(found.invalid, 'user is', 'users are')} left alone: {named}{rest}. Correct the "
         f"documents, or leave them out, for example by OZH_EXTRA_FILTER='{only_numbers}'"
     )
+
+
+def shared_chats_warning(shared: Mapping[int, Sequence[Any]], *, journal: bool) -> str:
+    """Which chats stand in several documents, and how many messages they get."""
+    first = list(shared.items())[:NAMED_CHATS]
+    named = "; ".join(f"chat {chat} (_id {', _id '.join(map(str, ids))})" for chat, ids in first)
+    more = f"; and {len(shared) - len(first)} more" if len(shared) > len(first) else ""
+    gets = "gets one message" if journal else "gets a message for each of its documents"
+    chats = counted(len(shared), "chat id is", "chat ids are")
+    return f"{chats} in more than one document: {named}{more}. Such a chat {gets}"
 
 
 def refuse_too_many(found: Candidates, campaign: Campaign, options: PassOptions) -> None:

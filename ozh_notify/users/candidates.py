@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from array import array
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 NAMED_INVALID = 5
 """Invalid users that a warning names."""
-
-
-class Candidate(NamedTuple):
-    """A user the scan found; ``attempted_before`` when an earlier pass has tried them."""
-
-    id: Any
-    attempted_before: bool
 
 
 class PackedIds:
@@ -55,7 +50,7 @@ class Candidates:
 
     def __init__(self, keep: int) -> None:
         self._ids = PackedIds()
-        self._tried = bytearray()
+        self._chats = array("q")
         self._keep = keep
         self.found = 0
         """Users the scan matched, ``invalid`` ones included."""
@@ -65,12 +60,12 @@ class Candidates:
         self.first_invalid: list[tuple[Any, str]] = []
         """The first ids of invalid users, each with the reason."""
 
-    def add(self, candidate: Candidate) -> None:
-        """Count a valid user, and keep the id while there is room."""
+    def add(self, user_id: Any, chat_id: int) -> None:
+        """Count a valid user, and keep the ids while there is room."""
         self.found += 1
         if len(self._ids) < self._keep:
-            self._ids.append(candidate.id)
-            self._tried.append(candidate.attempted_before)
+            self._ids.append(user_id)
+            self._chats.append(chat_id)
 
     def reject(self, user_id: Any, reason: str) -> None:
         """Count a user who cannot be claimed."""
@@ -88,12 +83,21 @@ class Candidates:
         """How many could be messaged."""
         return self.found - self.invalid
 
-    def __iter__(self) -> Iterator[Candidate]:
-        return (Candidate(i, bool(t)) for i, t in zip(self._ids, self._tried, strict=True))
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._ids)
 
-    def first(self, count: int) -> list[Candidate]:
-        """The first ones in line."""
+    def first(self, count: int) -> list[Any]:
+        """The first ids in line."""
         return list(islice(self, count))
+
+    def shared_chats(self) -> dict[int, list[Any]]:
+        """Chat ids that several of the kept users have, each with the users' ids."""
+        counts = Counter(self._chats)
+        shared: dict[int, list[Any]] = {chat: [] for chat in counts if counts[chat] > 1}
+        for number, chat in enumerate(self._chats if shared else ()):
+            if chat in shared:
+                shared[chat].append(self._ids[number])
+        return shared
 
     def own_share_first(self, index: int, count: int) -> None:
         """Put the share of shard ``index`` of ``count`` first, then the others' in turn."""
@@ -104,7 +108,7 @@ class Candidates:
         for n in order:
             ids.append(self._ids[n])
         self._ids = ids
-        self._tried = bytearray(self._tried[n] for n in order)
+        self._chats = array("q", (self._chats[n] for n in order))
 
 
 def shard_of(user_id: Any, count: int) -> int:

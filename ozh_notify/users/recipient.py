@@ -42,8 +42,6 @@ class Recipient:
     claimed_monotonic: float
     attempts: int
     """Claims that led to a send in this period, this one included."""
-    attempted_before: bool
-    """Whether an earlier pass has tried this user."""
     assignment: Mapping[str, Any] = field(default_factory=dict)
     """What a running experiment writes into the journal's entry; empty without one."""
 

@@ -259,7 +259,7 @@ def test_a_line_of_the_log_is_read_back_as_it_was_written(
     from ozh_notify.users.recipient import Recipient
 
     odd = "5' run x claim y chat 1: rejected"
-    who = Recipient(odd, 100_005, "", "", "run-1-7", now(), 0.0, 1, False)
+    who = Recipient(odd, 100_005, "", "", "run-1-7", now(), 0.0, 1)
     log_unrecorded(OutcomeRecord(who, Outcome(State.SENT, message_id=9), "run-1", now()))
     [record] = caplog.records
     written = UnrecordedOutcome(100_005, "sent", "run-1", "run-1-7")
@@ -385,7 +385,7 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     found = await list_deliveries(book, DeliveryFilter(), now())
     assert await book.settle(found.entries, Decision(action), now()) == 1
     chat = doubtful["telegram_id"]
-    who = Recipient(doubtful["_id"], chat, "", "", "run-1-1", ago(minutes=2), 0.0, 1, False)
+    who = Recipient(doubtful["_id"], chat, "", "", "run-1-1", ago(minutes=2), 0.0, 1)
     record = OutcomeRecord(who, Outcome(State.UNREACHABLE), "run-1", now())
     assert (await book.confirm([record])).unrecorded == [record]
     await book.close()

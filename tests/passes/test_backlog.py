@@ -24,7 +24,7 @@ from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.recorder import MAX_WRITE_BATCH
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
-from ozh_notify.users.candidates import Candidate, Candidates
+from ozh_notify.users.candidates import Candidates
 from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord, State
 from ozh_notify.users.recipient import Claimed, Recipient
 
@@ -38,15 +38,11 @@ class Slow:
         self.seconds, self.claim_seconds = seconds, claim_seconds
         self.sent = self.recorded = self.in_doubt = 0
 
-    async def claim(
-        self, batch: Sequence[Candidate], query: Query, claim_id: str, run: str
-    ) -> Claimed:
+    async def claim(self, ids: Sequence[Any], query: Query, claim_id: str, run: str) -> Claimed:
         """All of them."""
         await asyncio.sleep(self.claim_seconds)
         at = Clock().monotonic()
-        return Claimed(
-            [Recipient(c.id, 1, "", "", claim_id, query.now, at, 1, False) for c in batch]
-        )
+        return Claimed([Recipient(i, 1, "", "", claim_id, query.now, at, 1) for i in ids])
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
         """Delivered."""
@@ -97,7 +93,7 @@ async def delivered(slow: Slow, rate: float, users: int) -> tuple[OutcomeCounts,
     stop = Stop()
     found = Candidates(10_000)
     for number in range(users):
-        found.add(Candidate(number, False))
+        found.add(number, number + 1)
     context = PassContext(
         campaign=campaign,
         query=Query(campaign, datetime.now(timezone.utc)),
@@ -121,10 +117,8 @@ def test_ids_of_any_type_are_kept_in_their_order(ids: list[Any]) -> None:
     """ObjectIds, which are packed, and every other type that a collection may use, also mixed."""
     found = Candidates(1000)
     for number, one in enumerate(ids):
-        found.add(Candidate(one, number % 2 == 0))
-    assert list(found) == [Candidate(one, n % 2 == 0) for n, one in enumerate(ids)]
-    assert [type(c.id) for c in found] == [type(one) for one in ids]
+        found.add(one, number)
+    assert list(found) == ids
+    assert [type(one) for one in found] == [type(one) for one in ids]
     found.own_share_first(1, 3)
-    assert sorted(map(repr, found)) == sorted(
-        repr(Candidate(one, n % 2 == 0)) for n, one in enumerate(ids)
-    )
+    assert sorted(map(repr, found)) == sorted(map(repr, ids))

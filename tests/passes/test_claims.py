@@ -265,7 +265,7 @@ def recipient(user: dict[str, Any], claim: str) -> Any:
     from ozh_notify.users.recipient import Recipient
 
     return Recipient(
-        user["_id"], user["telegram_id"], "", "", claim, ago(minutes=20), time.monotonic(), 1, False
+        user["_id"], user["telegram_id"], "", "", claim, ago(minutes=20), time.monotonic(), 1
     )
 
 

@@ -26,7 +26,6 @@ from hypothesis.stateful import (
 from ozh_notify.config.settings import SEND_LIMIT
 from ozh_notify.passes.dispatcher import LEASE_SAFETY_MARGIN
 from ozh_notify.users.audience import Query
-from ozh_notify.users.candidates import Candidate
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from ozh_notify.users.settlement import (
     Decision,
@@ -127,7 +126,7 @@ class Walk(RuleBasedStateMachine):
         run = f"{runner.name}.{runner.claims}"  # a pass claims nobody twice
         book = self.world.books[key]
         query = Query(book.campaign, now, (), now if again else None)
-        batch = [Candidate(n, False) for n in sorted(wanted)]
+        batch = sorted(wanted)
         claimed = self.world.run(book.claim(batch, query, f"{run}-1", run))
         free = [n for n in sorted(wanted) if self._free(key, n, now, again)]
         held = [n for n in free if self._held_by_entry(key, n, now, again)]

@@ -10,7 +10,6 @@ from ozh_notify.campaigns.discount import Discount
 from ozh_notify.config.load import load
 from ozh_notify.mongo.pass_store import MongoPassStore
 from ozh_notify.users.audience import Query, claimable
-from ozh_notify.users.candidates import Candidate
 from tests.helpers.users import ago, discount_user, now
 
 Users = Collection[dict[str, Any]]
@@ -29,7 +28,7 @@ async def test_who_came_to_hold_no_date_since_the_scan_is_left_as_is(
     users.insert_many([*held, *free])
     campaign = Discount(load(None, environment)[0])
     store, query = MongoPassStore(campaign.settings, campaign), Query(campaign, now())
-    batch = [Candidate(user["_id"], False) for user in (*held, *free)]
+    batch = [user["_id"] for user in (*held, *free)]
     before = list(users.find({"_id": {"$in": [user["_id"] for user in held]}}))
     wanted = {user["_id"] for user in users.find(claimable(query))}
     taken = (await store.claim(batch, query, "claim-1", "run")).recipients

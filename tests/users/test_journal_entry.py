@@ -30,7 +30,7 @@ def recipient(**fields: Any) -> Recipient:
     """A claimed user."""
     values = {"id": "u", "chat_id": 100005, "first_name": "", "language": "", "claim": "r-1"}
     timed = {"claimed_at": NOON, "claimed_monotonic": 0.0, "attempts": 1}
-    return Recipient(**{**values, **timed, "attempted_before": False, **fields})
+    return Recipient(**{**values, **timed, **fields})
 
 
 def test_an_entry_is_of_a_campaign_a_chat_and_the_local_day_of_the_claim() -> None:
