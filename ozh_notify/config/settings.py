@@ -25,6 +25,7 @@ from ozh_notify.config.types import (
     Hours,
     HttpUrl,
     JournalCollection,
+    MetricsFile,
     MongoUri,
     Proxy,
     Token,
@@ -122,7 +123,7 @@ class Settings(BaseModel):
     shards: int | None = Field(None, alias="OZH_SHARDS", ge=1, le=1000)
     shard_index: int | None = Field(None, alias="JOB_COMPLETION_INDEX", ge=0)
 
-    metrics_file: str | None = Field(None, alias="OZH_METRICS_FILE")
+    metrics_file: MetricsFile | None = Field(None, alias="OZH_METRICS_FILE")
     pushgateway_url: HttpUrl | None = Field(None, alias="OZH_PUSHGATEWAY_URL")
     ping_url: HttpUrl | None = Field(None, alias="OZH_PING_URL")
     admin_chat_id: ChatNumber | None = Field(None, alias="OZH_ADMIN_CHAT_ID")

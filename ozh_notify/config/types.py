@@ -154,6 +154,12 @@ def _day(value: object) -> object:
         raise ValueError("expected a day such as 2026-12-31") from None
 
 
+def _metrics_file(value: str) -> str:
+    if "{campaign}" not in value:
+        raise ValueError("expected a path with {campaign} in it: each campaign has its own file")
+    return value
+
+
 FieldPath = Annotated[str, AfterValidator(_path)]
 TopLevelField = Annotated[str, AfterValidator(_top_level)]
 Flag = Annotated[bool, BeforeValidator(_bool)]
@@ -161,6 +167,7 @@ ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 Hours = Annotated[tuple[time, time], BeforeValidator(_hours)]
 Zone = Annotated[Any, BeforeValidator(_zone)]
 Filter = Annotated[Any, BeforeValidator(_filter)]
+MetricsFile = Annotated[str, AfterValidator(_metrics_file)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 BotApiUrl = Annotated[str, AfterValidator(bot_api_url)]
 MongoUri = Annotated[SecretStr, AfterValidator(mongo_uri)]

@@ -1,15 +1,13 @@
-"""A report on its way: in a thread that nobody waits for past a limit."""
+"""Sends one report in a daemon thread with a time limit."""
 
 from __future__ import annotations
 
 import base64
-import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-log = logging.getLogger(__name__)
 
 LIMIT = 4.0
 """Seconds all reports of a pass may take together; they go out side by side."""
@@ -17,38 +15,42 @@ ATTEMPT = 2.5
 """Seconds for one request."""
 
 
-class BackgroundReport(threading.Thread):
-    """Work in a thread that ends with the process, done or not.
+class BackgroundReport:
+    """Sends one report in a daemon thread, which ends with the process.
 
     Time limits of sockets hold neither for a name server nor for a disk that hangs.
     """
 
-    def __init__(self, variable: str, work: Callable[[], None]) -> None:
-        super().__init__(name=variable, daemon=True)
-        self._work, self._problem = work, "no answer in time"
-        self.start()
+    def __init__(self, variable: str, send: Callable[[], None]) -> None:
+        self.variable = variable
+        """The setting that asks for the report."""
+        self.finished: Future[None] = Future()
+        """Done when the report was sent or has failed."""
+        self._send = send
+        threading.Thread(target=self._run, name=variable, daemon=True).start()
 
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, well or badly."""
-        return not self.is_alive()
-
-    def run(self) -> None:
-        """Do it; what goes wrong is kept for :meth:`warn`."""
+    def _run(self) -> None:
         try:
-            self._work()
-            self._problem = ""
+            self._send()
         except Exception as error:
-            self._problem = error_reason(error)
+            self.finished.set_exception(error)
+        else:
+            self.finished.set_result(None)
 
-    def warn(self) -> None:
-        """One warning, unless it succeeded."""
-        if self._problem:
-            log.warning("%s: the pass was not reported there: %s", self.name, self._problem)
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, well or badly."""
+        wait([self.finished], timeout=seconds)
+
+    def problem(self) -> str:
+        """What went wrong; empty when the report was sent."""
+        if not self.finished.done():
+            return "no answer in time"
+        error = self.finished.exception()
+        return error_reason(error) if error else ""
 
 
 def error_reason(error: BaseException) -> str:
-    """An error in words, without the address that its own text may quote."""
+    """An error in words, without the address that the error's own text may quote."""
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):

@@ -16,10 +16,11 @@ from ozh_notify.passes.result import Result
 from ozh_notify.users.delivery_state import State
 
 MANY_SHARE, MANY = 0.2, 10
-"""A pass lost many users when at least this share of those it claimed, and at least so many,
-cannot be written to: a wrong token looks like that, and so does a campaign that annoys."""
+"""A pass lost many users when at least this share of the users it claimed, and at least this many,
+cannot be written to or were refused. A wrong token looks like that, and so does a campaign that
+annoys."""
 
-LONGEST_ERROR = 1000
+MAX_ERROR_TEXT = 1000
 """Characters of an error; Telegram takes 4096 for a message."""
 
 
@@ -28,62 +29,90 @@ def lost_many(result: Result) -> bool:
     return result.unreachable >= max(MANY, MANY_SHARE * result.claimed)
 
 
-def wanted(result: Result, *, of_all: bool) -> bool:
+def refused_many(result: Result) -> bool:
+    """Whether Telegram refused the message of unusually many users."""
+    return result.rejected >= max(MANY, MANY_SHARE * result.claimed)
+
+
+def reached_nobody(result: Result) -> bool:
+    """Whether a pass claimed users, delivered nothing, and found fault with the users alone."""
+    return not result.sent and result.unreachable + result.rejected > 0
+
+
+def is_wanted(result: Result, *, of_all: bool) -> bool:
     """Whether a pass is worth a digest: trouble, or with ``of_all`` anything sent."""
-    trouble = result.exit_code is not Exit.OK or result.unknown or result.swept or lost_many(result)
+    trouble = (
+        result.exit_code is not Exit.OK
+        or result.unknown
+        or result.swept
+        or result.unrecorded
+        or lost_many(result)
+        or refused_many(result)
+        or reached_nobody(result)
+    )
     return bool(trouble or (of_all and result.sent))
 
 
-def compose(result: Result, redact: Callable[[str], str]) -> str:
-    """Telegram HTML."""
+def compose(result: Result, redact: Callable[[str], str], place: str = "") -> str:
+    """Telegram HTML; ``place`` names host and database."""
     status = result.status.replace("_", " ")
     lines = [f"<b>ozh-notify {result.campaign}: {status}</b> (exit {int(result.exit_code)})"]
     lines.append(
         f"{result.sent} of {result.eligible} sent; {result.unreachable} blocked the bot or are gone"
     )
-    others = ("retry", "rejected", "unknown", "swept", "invalid", "skipped", "remaining")
-    counts = [f"{name} {getattr(result, name)}" for name in others if getattr(result, name)]
+    counts = [f"{name} {getattr(result, name)}" for name in OTHERS if getattr(result, name)]
     if counts:
         lines.append(", ".join(counts))
     if result.error and result.exit_code is not Exit.OK:
-        lines += ["", escape(redact(result.error)[:LONGEST_ERROR])]
+        lines += ["", escape(redact(result.error)[:MAX_ERROR_TEXT])]
     todo = [f"• {text}: <code>ozh-notify {command}</code>" for text, command in advice(result)]
     if todo:
         lines += ["", *todo]
-    lines += ["", f"run {result.run_id or 'none'}, version {result.version}"]
+    bot = f"@{result.bot}" if result.bot else "unknown"
+    lines += ["", escape(f"bot {bot}, MongoDB {place}") if place else f"bot {bot}"]
+    lines.append(f"run {result.run_id or 'none'}, version {result.version}")
     return "\n".join(lines)
+
+
+OTHERS = (
+    *("retry", "rejected", "unknown", "held_out", "duplicates", "unrecorded", "overwritten"),
+    *("swept", "invalid", "skipped", "remaining"),
+)
+"""Counts that a digest shows when they are not 0."""
 
 
 def advice(result: Result) -> list[tuple[str, str]]:
     """What needs attention, and the command that tells more."""
     name, found = result.campaign, []
-    ending = {
-        Exit.CONFIG: ("the configuration is wrong", "check"),
-        Exit.UNAVAILABLE: ("MongoDB or Telegram cannot be reached", "check"),
-        Exit.UNRECORDED: (
-            "look before the next pass; settle the lines `not recorded` of its log",
-            f"reconcile {name} --mark-sent --user @LOG",
-        ),
-        Exit.REFUSED: ("the fuse held; look at whom it would message", f"{name} --dry-run"),
-        Exit.INCOMPLETE: ("the next pass goes on; what is due now", f"status {name}"),
-        Exit.BUG: ("a bug; its traceback is in the log. Where things stand", f"status {name}"),
-    }
-    if result.exit_code in ending:
-        found.append(ending[result.exit_code])
-    if result.unknown or result.swept:
-        number = result.unknown + result.swept
+    if result.exit_code in ENDINGS:
+        text, command = ENDINGS[result.exit_code]
+        found.append((text, command.format(name=name)))
+    if result.unrecorded:
+        settle = f"reconcile {name} --mark-sent --user @LOG"
+        found.append((f"{result.unrecorded} not recorded; settle them from the log", settle))
+    if number := result.unknown + result.swept:
         found.append((f"{number} may or may not have got it; settle them", f"reconcile {name}"))
-    if lost_many(result):
-        found.append(
-            ("many cannot be written to; see who", f"reconcile {name} --state unreachable")
-        )
+    if lost_many(result) or (reached_nobody(result) and result.unreachable):
+        command = f"reconcile {name} --state unreachable"
+        found.append(("many cannot be written to; see who", command))
     if result.rejected:
         found.append(("Telegram refused some; see why", f"reconcile {name} --state rejected"))
     return found
 
 
+ENDINGS = {
+    Exit.CONFIG: ("the configuration is wrong", "check"),
+    Exit.UNAVAILABLE: ("MongoDB or Telegram cannot be reached", "check"),
+    Exit.UNRECORDED: ("look before the next pass runs", "status {name}"),
+    Exit.REFUSED: ("more are due than OZH_MAX_RECIPIENTS; look at them", "{name} --dry-run"),
+    Exit.INCOMPLETE: ("the next pass goes on; what is due now", "status {name}"),
+    Exit.BUG: ("a bug; its traceback is in the log. Where things stand", "status {name}"),
+}
+"""What to do after a pass that ended badly, and the command that tells more."""
+
+
 async def send(chat: int, html: str, sender: MessageSender, pacer: Pacer) -> str:
-    """Send it once; returns what went wrong, or nothing."""
+    """Send it once, and close the sender; returns what went wrong."""
     try:
         await sender.open()
         await pacer.turn()

@@ -1,4 +1,4 @@
-"""A pass that could not begin, or ended by a bug, is reported too: nothing may fail in silence."""
+"""Reports a pass that could not begin, or that a bug has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ozh_notify.config.settings import Settings
 from ozh_notify.logs import Redactor, setup
 from ozh_notify.monitoring import Monitoring
 from ozh_notify.monitoring.background import error_reason
-from ozh_notify.monitoring.targets import Targets, unwatched
+from ozh_notify.monitoring.targets import Targets, is_reported
 from ozh_notify.passes.latency import SendTimes
 from ozh_notify.passes.result import PassOptions, Result
 from ozh_notify.passes.stop import Stop
@@ -32,15 +32,15 @@ def report_failure(
 
         stop = Stop()
         stop.listen()
-        targets = None if unwatched(options) else Targets.of(campaign, options, settings)
-        watch = Monitoring(targets, redact, stop)
+        targets = Targets.of(campaign, options, settings) if is_reported(options) else None
+        monitoring = Monitoring(targets, redact, stop)
         pacer = Pacer(settings.rate_limit, 0, Clock())
-        await watch.report(result, SendTimes(), lambda: TelegramSender(settings), pacer)
+        await monitoring.report(result, SendTimes(), lambda: TelegramSender(settings), pacer)
 
     try:
         settings = _settings(env_file)
         redact = Redactor(settings.secrets)
-        if not logging.getLogger().handlers:  # its own settings were not understood
+        if not logging.getLogger().handlers:  # the settings of the log itself were wrong
             setup(settings.log_format, redact, enabled=settings.logging_enabled)
         asyncio.run(report())
     except Exception as error:

@@ -1,19 +1,15 @@
-"""What came of a pass as Prometheus metrics: to a textfile and to a Pushgateway.
+"""The metrics of a pass for Prometheus, in a textfile and at a Pushgateway.
 
-All are gauges of the last pass, but for the histogram of its sends: a process that ends counts
-nothing beyond itself.
+The histogram of sends and all gauges are about the last pass: a process that ends cannot count
+beyond itself.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest, pushadd_to_gateway
+from prometheus_client import CollectorRegistry, pushadd_to_gateway, write_to_textfile
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import default_handler
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,17 +25,18 @@ JOB = "ozh-notify"
 LAST_SUCCESS = "ozh_notify_last_success_timestamp_seconds"
 STATES = [state.value for state in State if state is not State.SENDING]
 COUNTS = {
-    "eligible": "Users that matched the scan, invalid ones included.",
+    "eligible": "Users that matched the scan and can be messaged.",
     "skipped": "Users that matched the scan but not the claim.",
     "invalid": "Users without a usable chat id or state field.",
-    "remaining": "Eligible users not taken up.",
+    "remaining": "Eligible users that were not claimed.",
     "swept": "Claims of earlier passes that died, unknown now.",
+    "duplicates": "Claimed users whose chat another delivery has dealt with.",
+    "unrecorded": "Outcomes that stand nowhere in the database.",
+    "overwritten": "Outcomes that only the journal has: the document was replaced.",
     "duration_seconds": "How long the pass took.",
-    "flood_wait_seconds": "How long it waited because Telegram asked to.",
-    "exit_code": "Its exit code.",
+    "flood_wait_seconds": "How long the pass waited because Telegram asked it to.",
+    "exit_code": "The exit code of the pass.",
 }
-LOCK_WAIT = 2.0
-"""Seconds to wait for another pass that replaces the same file."""
 
 
 class PassMetrics(Collector):
@@ -47,10 +44,11 @@ class PassMetrics(Collector):
 
     def __init__(self, targets: Targets, result: Result, latency: SendTimes) -> None:
         self._targets, self._result, self._latency = targets, result, latency
+        self._earlier_success: float | None = None
         self._labels = {"campaign": targets.campaign, "shard": targets.shard}
 
     def collect(self) -> Iterator[Metric]:
-        """All of them; the last success only if this pass is one."""
+        """All of them; the last success is this pass, or the one that the file knows."""
         r, names, values = self._result, [*self._labels], [*self._labels.values()]
         outcomes = GaugeMetricFamily(
             "ozh_notify_pass_outcomes", "Users by what came of them.", labels=[*names, "state"]
@@ -62,9 +60,10 @@ class PassMetrics(Collector):
             yield self._gauge(f"pass_{name}", meaning, float(getattr(r, name)))
         at = r.finished_at.timestamp()
         yield self._gauge("last_run_timestamp_seconds", "When the last pass ended.", at)
-        if self._targets.is_success(r):
+        success = at if self._targets.is_success(r) else self._earlier_success
+        if success is not None:
             name = LAST_SUCCESS.removeprefix("ozh_notify_")
-            yield self._gauge(name, "When the last good pass ended.", at)
+            yield self._gauge(name, "When the last good pass ended.", success)
         sends = HistogramMetricFamily(
             "ozh_notify_send_seconds", "How long Telegram took to answer.", labels=names
         )
@@ -92,22 +91,15 @@ class PassMetrics(Collector):
         push_registry(self._targets.pushgateway_url or "", registry, self._labels)
 
     def write(self) -> None:
-        """To the textfile, replaced atomically; what it holds of others stays."""
+        """To the textfile of this campaign and shard, replaced atomically."""
         path = self._targets.metrics_file
         if path is None:
             return
-        with _alone(path.parent):
-            families = {family.name: family for family in self.collect()}
-            for family in _read(path):
-                mine = families.setdefault(family.name, family)
-                kept = [s for s in family.samples if self._keeps(s.name, s.labels, mine, family)]
-                mine.samples = kept if mine is family else mine.samples + kept
-            _replace(path, families.values())
-
-    def _keeps(self, name: str, labels: dict[str, str], mine: Metric, old: Metric) -> bool:
-        """Samples of other campaigns and shards; and the last success, if this pass is none."""
-        own = self._labels.items() <= labels.items()
-        return not own or (name == LAST_SUCCESS and mine is old)
+        self._earlier_success = last_success(path)
+        registry = CollectorRegistry()
+        registry.register(self)
+        write_to_textfile(str(path), registry)
+        path.chmod(0o644)  # node_exporter is another user
 
 
 def push_registry(address: str, registry: CollectorRegistry, labels: dict[str, str]) -> None:
@@ -122,45 +114,12 @@ def push_registry(address: str, registry: CollectorRegistry, labels: dict[str, s
     pushadd_to_gateway(url, JOB, registry, labels, ATTEMPT, authorized)
 
 
-class _Fixed(Collector):
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = [family for family in families if family.samples]
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
-def _read(path: Path) -> list[Metric]:
+def last_success(path: Path) -> float | None:
+    """When the last good pass ended, by a textfile; None where it does not say."""
     try:
-        return list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
-        return []
-
-
-def _replace(path: Path, families: Iterable[Metric]) -> None:
-    registry = CollectorRegistry()
-    registry.register(_Fixed(families))
-    # Another ending, or node_exporter would read it half written.
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(generate_latest(registry))
-        draft.chmod(0o644)  # node_exporter is another user
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Not beside another pass that replaces the same file; but rather that than not at all."""
-    descriptor, until = os.open(folder, os.O_RDONLY), time.monotonic() + LOCK_WAIT
-    try:
-        while time.monotonic() < until:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
+        text = path.read_text(encoding="utf-8")
+        families = list(text_string_to_metric_families(text))
+    except (OSError, ValueError):
+        return None
+    samples = (sample for family in families for sample in family.samples)
+    return next((sample.value for sample in samples if sample.name == LAST_SUCCESS), None)

@@ -1,4 +1,4 @@
-"""Where one pass is to be reported."""
+"""The places a pass is reported to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.config.settings import Settings
+from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import Exit
 from ozh_notify.passes.result import PassOptions, Result
 
@@ -23,6 +23,8 @@ class Targets:
     ping_url: str | None
     admin_chat_id: int | None
     digest_of_all: bool
+    place: str = ""
+    """Hosts and database, for a digest; holds no credentials."""
 
     @classmethod
     def of(
@@ -35,25 +37,38 @@ class Targets:
             campaign=name,
             daily=campaign.once == "day",
             shard=str(index or 0),
-            metrics_file=Path(file.replace("{campaign}", name.replace("-", "_"))) if file else None,
+            metrics_file=_metrics_file(file, campaign, index) if file else None,
             pushgateway_url=settings.pushgateway_url,
             ping_url=ping.replace("{campaign}", name) if ping else None,
             admin_chat_id=settings.admin_chat_id,
             digest_of_all=settings.admin_digest == "all",
+            place=_place(settings),
         )
 
     def is_success(self, result: Result) -> bool:
         """Whether the campaign did what it is for.
 
-        The discount has nothing to do in quiet hours: a success. A daily bonus that only ever
-        comes at the wrong hour reaches nobody: none. Nor is a pass over an empty collection, as a
-        mistyped name of the database has: somebody must hear of it.
+        Outside its hours the discount is a success. The daily bonus is not, because a wrong
+        schedule would look fine forever. An empty collection is never a success: the database
+        name may be mistyped.
         """
         if result.status == "outside_hours":
             return not self.daily
         return result.exit_code is Exit.OK and not result.no_users
 
 
-def unwatched(options: PassOptions) -> bool:
-    """Dry runs and passes for single users are reported nowhere."""
-    return options.dry_run or bool(options.chats)
+def _metrics_file(file: str, campaign: Campaign | type[Campaign], shard: int | None) -> Path:
+    """The file of one campaign, and of one shard where the work is shared."""
+    path = Path(file.replace("{campaign}", campaign.name.replace("-", "_")))
+    return path.with_name(f"{path.stem}_{shard}{path.suffix}") if shard else path
+
+
+def _place(settings: Settings) -> str:
+    address = settings.mongo_uri.get_secret_value().partition("://")[2]
+    hosts = address.rpartition("@")[2].partition("/")[0].partition("?")[0]
+    return f"{hosts}, database {database(settings)}"
+
+
+def is_reported(options: PassOptions) -> bool:
+    """Whether a pass is reported; a dry run and a pass for single users are not."""
+    return not options.dry_run and not options.chats

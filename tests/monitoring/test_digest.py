@@ -40,7 +40,7 @@ def test_a_pass_without_trouble_is_told_only_to_who_wants_all(
     assert "ozh-notify discount: ok (exit 0)" in told
     assert "2 of 2 sent" in told
     nobody = Result.without_pass("discount", datetime.now(timezone.utc))
-    assert not digest.wanted(nobody, of_all=True)
+    assert not digest.is_wanted(nobody, of_all=True)
 
 
 def test_users_left_unknown_are_told_with_the_command_that_settles_them(
@@ -69,6 +69,46 @@ def test_many_lost_users_are_told(ozh: Ozh, users: Users, bot_api: BotApiServer)
     assert "ozh-notify reconcile discount --state unreachable" in told
 
 
+def test_a_pass_that_reached_nobody_is_told(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
+    """Few users, all of them refused: too few for "many", and nobody got anything."""
+    earlier = discount_user()
+    users.insert_one(earlier)
+    assert ozh("discount", "--json").json()["sent"] == 1
+    users.insert_many(discount_user() for _ in range(3))
+    bot_api.control.rules([{"do": "blocked"}])
+    done = ozh("discount", "--json", OZH_ADMIN_CHAT_ID=str(ADMIN))
+    assert done.json()["unreachable"] == 3
+    assert "the pass was not reported there" in done.err  # the emulator blocks the digest too
+    result = replace(
+        Result.without_pass("discount", datetime.now(timezone.utc)), rejected=3, claimed=3
+    )
+    assert digest.is_wanted(result, of_all=False)
+    assert "--state rejected" in digest.compose(result, Redactor())
+
+
+def test_a_digest_names_host_database_and_bot(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """One chat may watch several bots."""
+    users.insert_one(discount_user())
+    ozh("discount", OZH_ADMIN_CHAT_ID=str(ADMIN), OZH_ADMIN_DIGEST="all")
+    [told] = digests(bot_api)
+    assert f"database {users.database.name}" in told
+    assert "127.0.0.1" in told
+    assert "bot @" in told
+
+
+def test_outcomes_that_are_not_recorded_are_told_with_the_command() -> None:
+    """74: a person must look before the next pass."""
+    result = replace(
+        Result.without_pass("discount", datetime.now(timezone.utc)), unrecorded=2, sent=5, claimed=5
+    )
+    text = digest.compose(result, Redactor())
+    assert "2 not recorded" in text
+    assert "reconcile discount --mark-sent --user @LOG" in text
+    assert digest.is_wanted(result, of_all=False)
+
+
 @pytest.mark.parametrize(
     ("unreachable", "claimed", "many"),
     [(9, 9, False), (10, 50, True), (10, 51, False), (11, 51, True), (0, 0, False)],
@@ -81,7 +121,7 @@ def test_many_are_a_fifth_and_no_fewer_than_ten(unreachable: int, claimed: int, 
         claimed=claimed,
     )
     assert digest.lost_many(result) is many
-    assert digest.wanted(result, of_all=False) is many
+    assert digest.is_wanted(result, of_all=False) is many
 
 
 @pytest.mark.parametrize(
@@ -138,6 +178,6 @@ def test_advice_is_given_for_every_bad_ending() -> None:
     """No exit code leaves the operator without a next step."""
     result = Result.without_pass("discount", datetime.now(timezone.utc))
     for code in set(Exit) - {Exit.OK, Exit.USAGE}:
-        assert digest.wanted(replace(result, exit_code=code), of_all=False)
+        assert digest.is_wanted(replace(result, exit_code=code), of_all=False)
         assert digest.advice(replace(result, exit_code=code)), code
     assert digest.advice(result) == []

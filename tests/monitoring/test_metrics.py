@@ -47,10 +47,12 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]
 
 
 def samples(path: Path) -> dict[tuple[str, str, str], float]:
-    """Figures of a textfile by name, campaign and shard; outcomes by ``name:state``."""
+    """Figures of all textfiles by name, campaign and shard; outcomes by ``name:state``."""
     found = {}
-    for family in text_string_to_metric_families(path.read_text()):
-        for sample in family.samples:
+    for file in sorted(path.parent.glob("*.prom")):
+        for sample in (
+            s for f in text_string_to_metric_families(file.read_text()) for s in f.samples
+        ):
             detail = sample.labels.get("state") or sample.labels.get("le")
             name = f"{sample.name}:{detail}" if detail else sample.name
             found[name, sample.labels["campaign"], sample.labels["shard"]] = sample.value
@@ -121,18 +123,37 @@ def test_shards_push_beside_each_other(
     assert sorted(re.findall(series, text, re.MULTILINE)) == [("0", "2"), ("1", "0")]
 
 
-def test_a_file_without_the_campaign_in_its_name_keeps_what_others_wrote(
+def test_each_campaign_and_each_shard_has_a_file_of_its_own(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
-    """Campaigns and shards may share one file; each replaces its own figures only."""
+    """No pass touches what another one wrote; node_exporter may read them all."""
     users.insert_many([discount_user(), discount_user(), bonus_user()])
-    file = tmp_path / "ozh.prom"
-    for arguments in (("discount", "--shard", "1/2"), ("daily-bonus",)):
+    file = tmp_path / "ozh_{campaign}.prom"
+    for arguments in (("discount", "--shard", "1/2"), ("discount",), ("daily-bonus",)):
         assert ozh(*arguments, OZH_METRICS_FILE=str(file)).code == 0
     found = samples(file)
     assert found["ozh_notify_pass_outcomes:sent", "discount", "1"] == 2
+    assert found["ozh_notify_pass_outcomes:sent", "discount", "0"] == 0
     assert found["ozh_notify_pass_outcomes:sent", "daily-bonus", "0"] == 1
-    assert file.stat().st_mode & 0o777 == 0o644
+    files = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.glob("*.prom")}
+    names = ("ozh_discount_1.prom", "ozh_discount.prom", "ozh_daily_bonus.prom")
+    assert files == dict.fromkeys(names, 0o644)
+
+
+def test_a_failed_pass_keeps_the_time_of_the_last_good_one(
+    ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
+) -> None:
+    """The alert compares with it."""
+    file = tmp_path / "ozh_{campaign}.prom"
+    users.insert_one(discount_user())
+    assert ozh("discount", OZH_METRICS_FILE=str(file)).code == 0
+    series = ("ozh_notify_last_success_timestamp_seconds", "discount", "0")
+    before = samples(file)[series]
+    users.insert_many(discount_user() for _ in range(3))
+    assert ozh("discount", OZH_METRICS_FILE=str(file), OZH_MAX_RECIPIENTS="1").code == 77
+    found = samples(file)
+    assert found[series] == before
+    assert found["ozh_notify_pass_exit_code", "discount", "0"] == 77
 
 
 def test_the_campaign_is_spelled_as_files_and_as_addresses_spell_it(
@@ -153,7 +174,7 @@ def test_quiet_hours_are_a_success_of_the_discount_and_none_of_the_daily_bonus(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """At night the discount has nothing to do; a bonus that only tries at night reaches nobody."""
-    file = tmp_path / "ozh.prom"
+    file = tmp_path / "ozh_{campaign}.prom"
     for campaign in ("discount", "daily-bonus"):
         done = ozh(campaign, OZH_METRICS_FILE=str(file), OZH_QUIET_HOURS=quiet_now())
         assert done.code == 0
@@ -168,7 +189,7 @@ def test_wrong_settings_are_reported_as_far_as_they_can_be_read(
 ) -> None:
     """A typo in one variable does not silence the metrics that would tell of it."""
     users.insert_one(discount_user())
-    file = tmp_path / "ozh.prom"
+    file = tmp_path / "ozh_{campaign}.prom"
     assert ozh("discount", OZH_METRICS_FILE=str(file)).code == 0
     succeeded = samples(file)[LAST_SUCCESS, "discount", "0"]
     done = ozh("discount", OZH_METRICS_FILE=str(file), OZH_RATE_LIMIT="fast", MONGO_URI=None)
@@ -184,7 +205,7 @@ def test_the_histogram_tells_how_long_telegram_took(
     """Each send is counted once, in the bucket of its seconds."""
     users.insert_many([discount_user() for _ in range(3)])
     bot_api.control.rules([{"do": "slow", "seconds": 0.3, "times": 2}])
-    file = tmp_path / "ozh.prom"
+    file = tmp_path / "ozh_{campaign}.prom"
     assert ozh("discount", OZH_METRICS_FILE=str(file)).code == 0
     found = samples(file)
     assert found["ozh_notify_send_seconds_bucket:0.25", "discount", "0"] == 1
@@ -192,30 +213,19 @@ def test_the_histogram_tells_how_long_telegram_took(
     assert 0.6 <= found["ozh_notify_send_seconds_sum", "discount", "0"] < 2
 
 
-def test_passes_that_write_one_file_at_once_lose_nothing_and_no_reader_sees_half_of_it(
-    tmp_path: Path,
-) -> None:
-    """The file is replaced as a whole, by one pass at a time."""
-    file, result = (
-        tmp_path / "ozh.prom",
-        Result.without_pass("discount", datetime.now(timezone.utc)),
-    )
-
-    def write(shard: int) -> None:
-        targets = Targets("discount", False, str(shard), file, None, None, None, False)
-        PassMetrics(targets, result, SendTimes()).write()
-
-    write(0)
-    seen = 0
-    with ThreadPoolExecutor(8) as pool:
-        writing = [pool.submit(write, shard) for shard in range(24)]
+def test_no_reader_sees_half_of_a_file(tmp_path: Path) -> None:
+    """The file is replaced as a whole, also by passes that overlap."""
+    file = tmp_path / "ozh_discount.prom"
+    result = Result.without_pass("discount", datetime.now(timezone.utc))
+    targets = Targets("discount", False, "0", file, None, None, None, False)
+    metrics = [PassMetrics(targets, result, SendTimes()) for _ in range(12)]
+    metrics[0].write()
+    with ThreadPoolExecutor(4) as pool:
+        writing = [pool.submit(one.write) for one in metrics]
         while not all(future.done() for future in writing):
-            shards = {shard for name, _, shard in samples(file) if name.endswith("_exit_code")}
             assert "ozh_notify_build_info" in file.read_text()
-            assert len(shards) >= seen
-            seen = len(shards)
-    assert [future.exception() for future in writing] == [None] * 24
-    assert len({shard for _, _, shard in samples(file)}) == 24
+    assert [future.exception() for future in writing] == [None] * 12
+    assert [one.name for one in tmp_path.iterdir()] == ["ozh_discount.prom"]
 
 
 @pytest.mark.parametrize("trouble", ["refuses", "no folder"])
@@ -229,7 +239,7 @@ def test_metrics_that_cannot_be_delivered_are_one_warning(
         url = gateway.url.replace("//", "//operator:p4ssw0rd-that-nobody-may-see@")
         ways: dict[str, Any] = {"OZH_PUSHGATEWAY_URL": url}
         if trouble == "no folder":
-            ways = {"OZH_METRICS_FILE": str(tmp_path / "missing" / "ozh.prom")}
+            ways = {"OZH_METRICS_FILE": str(tmp_path / "missing" / "{campaign}.prom")}
         done = ozh("discount", "--json", **ways)
     assert (done.code, done.json()["sent"]) == (0, 1)
     assert done.err.count("WARNING") == 1
@@ -244,7 +254,7 @@ def test_trial_runs_are_reported_nowhere(
 ) -> None:
     """A dry run, a preview and a pass for single users disturb neither figures nor switch."""
     users.insert_one(discount_user(telegram_id=7))
-    file = tmp_path / "ozh.prom"
+    file = tmp_path / "ozh_{campaign}.prom"
     with watching.receiver() as server:
         done = ozh(
             "discount",

@@ -387,15 +387,25 @@ def never(*_: str) -> bool:
         ({"OZH_SHARDS": "4"}, "rate", "ok", "20 messages a second, shared by 4 shards"),
         ({}, "recipient limit", "ok", "more than 5000"),
         ({"OZH_MAX_RECIPIENTS": "0"}, "recipient limit", "warning", "refuses every pass"),
-        ({"OZH_METRICS_FILE": "/no/such/x.prom"}, "OZH_METRICS_FILE", "warning", "/no/such is not"),
+        (
+            {"OZH_METRICS_FILE": "/no/such/{campaign}.prom"},
+            "OZH_METRICS_FILE",
+            "warning",
+            "/no/such is not",
+        ),
         (
             {"OZH_METRICS_FILE": "/no/{campaign}/x"},
             "OZH_METRICS_FILE",
             "warning",
             "/no/daily_bonus",
         ),
-        ({"OZH_METRICS_FILE": "./{c}.prom"}, "OZH_METRICS_FILE", "warning", "only {campaign}"),
-        ({"OZH_METRICS_FILE": "./x.txt"}, "OZH_METRICS_FILE", "warning", "end with .prom"),
+        (
+            {"OZH_METRICS_FILE": "./{campaign}{c}.prom"},
+            "OZH_METRICS_FILE",
+            "warning",
+            "only {campaign}",
+        ),
+        ({"OZH_METRICS_FILE": "./{campaign}.txt"}, "OZH_METRICS_FILE", "warning", "end with .prom"),
         ({}, "monitoring", "warning", "not configured"),
         (
             {"OZH_PING_URL": "https://hc-ping.com/key", "OZH_ADMIN_CHAT_ID": "7"},
