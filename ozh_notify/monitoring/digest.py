@@ -20,6 +20,9 @@ MANY_SHARE, MANY = 0.2, 10
 cannot be written to or were refused. A wrong token looks like that, and so does a campaign that
 annoys."""
 
+FEW = 3
+"""Users at least, all of them lost, for a pass that reached nobody: one alone is ordinary."""
+
 MAX_ERROR_TEXT = 1000
 """Characters of an error; Telegram takes 4096 for a message."""
 
@@ -36,7 +39,7 @@ def refused_many(result: Result) -> bool:
 
 def reached_nobody(result: Result) -> bool:
     """Whether a pass claimed users, delivered nothing, and found fault with the users alone."""
-    return not result.sent and result.unreachable + result.rejected > 0
+    return not result.sent and result.unreachable + result.rejected >= FEW
 
 
 def is_wanted(result: Result, *, of_all: bool) -> bool:

@@ -119,6 +119,7 @@ def test_many_are_a_fifth_and_no_fewer_than_ten(unreachable: int, claimed: int, 
         Result.without_pass("discount", datetime.now(timezone.utc)),
         unreachable=unreachable,
         claimed=claimed,
+        sent=1,
     )
     assert digest.lost_many(result) is many
     assert digest.is_wanted(result, of_all=False) is many
