@@ -171,24 +171,26 @@ def reconcile(asked: ReconcileArguments) -> Exit:
 
 async def read_deliveries(asked: ReconcileArguments) -> Listing:
     """Sweep lapsed claims, then list."""
+    from ozh_notify.mongo.journaled_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
     from ozh_notify.operator.reconcile import list_deliveries
 
-    store = ReconcileStore(asked.campaign.settings, asked.campaign)
+    store = JournaledPassStore(asked.campaign.settings, asked.campaign)
     try:
-        return await list_deliveries(store, asked.which, now())
+        return await list_deliveries(ReconcileStore(store), asked.which, now())
     finally:
         await store.close()
 
 
 async def settle_deliveries(asked: ReconcileArguments, chosen: Sequence[StoredDelivery]) -> int:
     """Settle these deliveries; returns how many had not changed since they were listed."""
+    from ozh_notify.mongo.journaled_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
 
-    store = ReconcileStore(asked.campaign.settings, asked.campaign)
+    store = JournaledPassStore(asked.campaign.settings, asked.campaign)
     try:
         assert asked.action  # noqa: S101 - nothing is settled without an action
-        return await store.settle(chosen, asked.action, now())
+        return await ReconcileStore(store).settle(chosen, asked.action, now())
     finally:
         await store.close()
 
@@ -229,7 +231,7 @@ def print_listing(found: Listing, asked: ReconcileArguments) -> None:
 def print_settled(done: Settled, action: Decision, found: Listing, redact: Redact) -> None:
     """Print how many were settled, and what has to wait."""
     if done.agreed:
-        also = f"; {done.changed} changed meanwhile and were left as they are"
+        also = f"; {done.changed} changed meanwhile or cannot be updated, and are as they were"
         print_line(
             f"now {action.target.value}: {done.settled}{also if done.changed else ''}", redact
         )

@@ -16,7 +16,7 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.effect.experiment import assignment, baseline_paths, running_experiment
 from ozh_notify.errors import OzhError
 from ozh_notify.mongo.client import Document
-from ozh_notify.mongo.errors import UNAUTHORIZED, driver_text, is_about_documents
+from ozh_notify.mongo.errors import UNAUTHORIZED, DocumentRefused
 from ozh_notify.mongo.users_collection import UsersCollection, projection
 from ozh_notify.users import audience, delivery_state, recipient
 from ozh_notify.users.audience import Filter, Query, and_filters
@@ -78,17 +78,14 @@ class Claims:
     async def _update(self, who: Filter, query: Query, update: Pipeline) -> str:
         """Update those who still qualify; returns why the server refuses a document, or ""."""
         where = and_filters([who, audience.claim_filter(query)])
-
-        async def write() -> str:
-            try:
-                await self._db.collection.update_many(where, update, hint=[("_id", 1)])
-            except OperationFailure as error:
-                if not is_about_documents(error):
-                    raise
-                return driver_text(error)
-            return ""
-
-        return await self._db.retry(write, "claim users")
+        users = self._db.collection
+        try:
+            await self._db.retry(
+                lambda: users.update_many(where, update, hint=[("_id", 1)]), "claim users"
+            )
+        except DocumentRefused as refusal:
+            return refusal.reason
+        return ""
 
     async def release(self, ids: Sequence[Any], claim_id: str, now: datetime) -> None:
         """Release users that a claim with unknown result may have taken: nobody sends to them."""

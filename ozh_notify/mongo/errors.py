@@ -61,6 +61,15 @@ PERMANENT_CODES = (
 """Codes that only a person can mend: exit 78. All others pass by themselves, as far as we know."""
 
 
+class DocumentRefused(ConfigError):
+    """The server refuses to update single documents; others can be written."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        """What the server says."""
+
+
 @contextmanager
 def translate_errors(doing: str) -> Iterator[None]:
     """Raise this program's error for one of the driver; ``doing`` is a verb and its object."""
@@ -125,11 +134,10 @@ def translate(error: PyMongoError, doing: str) -> OzhError:
         return ConfigError(
             f"MongoDB does not let this account {doing}: give the user of MONGO_URI a role that may"
         )
-    if VALIDATION in codes:
-        return ConfigError(
-            f"the collection's validator refused to {doing}: the validator must allow the "
-            "delivery state; see docs/backend.md"
-        )
+    if is_about_documents(error):
+        hint = ": its validator must allow the delivery state; see docs/backend.md"
+        more = hint if VALIDATION in codes else ""
+        return DocumentRefused(f"MongoDB refused to {doing}: {text}{more}", text)
     if is_transient(error):
         if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure) or error.timeout:
             return Unavailable(f"MongoDB cannot be reached to {doing}: {text}")

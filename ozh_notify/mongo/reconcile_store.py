@@ -1,11 +1,13 @@
-"""MongoDB: the deliveries that a person settles, in the journal and in the users' documents."""
+"""Queries of `reconcile`: what a person settles, in the journal and in the users' documents."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ozh_notify.mongo.errors import DocumentRefused
 from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.mongo.users_collection import projection
 from ozh_notify.users.delivery_state import State
@@ -20,9 +22,15 @@ from ozh_notify.users.settlement import (
 )
 from ozh_notify.users.state_update import Pipeline
 
+log = logging.getLogger(__name__)
 
-class ReconcileStore(JournaledPassStore):
-    """The deliveries of one campaign, for a person to settle."""
+
+class ReconcileStore:
+    """The deliveries of one campaign's store, for a person to settle."""
+
+    def __init__(self, store: JournaledPassStore) -> None:
+        self.store, self.campaign = store, store.campaign
+        self._users, self._db, self._journal = store.users, store.db, store.journal
 
     async def entries(self, which: DeliveryFilter) -> list[StoredDelivery]:
         """Deliveries in one state, and those of the claims, the oldest first."""
@@ -58,9 +66,9 @@ class ReconcileStore(JournaledPassStore):
     async def _stored(self, where: dict[str, Any]) -> list[StoredDelivery]:
         """Deliveries as they are, the oldest first."""
         state_path = self.campaign.state_path
-        fields = projection(self.settings.field_chat_id, state_path)
-        cursor = self.users.find(where, fields).sort(f"{state_path}.at", 1)
-        found = await self.db.fetch_all(cursor, "list deliveries")
+        fields = projection(self.campaign.settings.field_chat_id, state_path)
+        cursor = self._users.find(where, fields).sort(f"{state_path}.at", 1)
+        found = await self._db.fetch_all(cursor, "list deliveries")
         # MongoDB also matches inside arrays; we never write one, so skip it.
         return [
             self._entry(user) for user in found if isinstance(at_path(user, state_path), Mapping)
@@ -73,7 +81,7 @@ class ReconcileStore(JournaledPassStore):
             return []
         where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
         fields = {f"{self.campaign.state_path}.hold_until": 1}
-        return await self.db.fetch_all(self.users.find(where, fields), "count what is sending")
+        return await self._db.fetch_all(self._users.find(where, fields), "count what is sending")
 
     async def settle(
         self, entries: Sequence[StoredDelivery], action: Decision, now: datetime
@@ -103,17 +111,21 @@ class ReconcileStore(JournaledPassStore):
         same = self._same(entry)
 
         async def write() -> bool:
-            result = await self.users.update_one(same, update)
+            result = await self._users.update_one(same, update)
             # None matched: it changed meanwhile, or the last try of this very write was applied.
             return bool(result.matched_count) or bool(
-                written and await self.users.find_one({"_id": entry.id, **written}, {"_id": 1})
+                written and await self._users.find_one({"_id": entry.id, **written}, {"_id": 1})
             )
 
-        return await self.retry(write, "settle a delivery")
+        try:
+            return await self._db.retry(write, "settle a delivery")
+        except DocumentRefused as refusal:
+            log.warning("could not settle the delivery of user %r: %s", entry.id, refusal.reason)
+            return False
 
     async def _is_unchanged(self, entry: StoredDelivery) -> bool:
-        found = await self.retry(
-            lambda: self.users.find_one(self._same(entry), {"_id": 1}), "read a delivery"
+        found = await self._db.retry(
+            lambda: self._users.find_one(self._same(entry), {"_id": 1}), "read a delivery"
         )
         return found is not None
 
@@ -135,13 +147,13 @@ class ReconcileStore(JournaledPassStore):
         if entry.chat_id is None or not isinstance(run, str):
             return None
         for _ in range(2):  # the second look tells whether the write was applied
-            written = await self.journal.entry_of_run(entry.chat_id, run)
+            written = await self._journal.entry_of_run(entry.chat_id, run)
             if written is None or (written["state"], written["at"]) == (action.target.value, now):
                 return None
             if written["state"] != entry.delivery.get("state"):
                 break
             update = action.entry_update(written, now)
-            await self.journal.update_unchanged([(written, update)])
+            await self._journal.update_unchanged([(written, update)])
         return written
 
     def _narrowed(self, which: DeliveryFilter, state: str) -> dict[str, Any]:
@@ -151,9 +163,9 @@ class ReconcileStore(JournaledPassStore):
             where[f"{state_path}.run"] = {"$eq": which.run}
         if which.chats:
             forms = [*which.chats, *map(str, which.chats)]
-            where[self.settings.field_chat_id] = {"$in": forms}
+            where[self.campaign.settings.field_chat_id] = {"$in": forms}
         return where
 
     def _entry(self, user: Mapping[str, Any]) -> StoredDelivery:
-        chat = parse_chat_id(at_path(user, self.settings.field_chat_id))
+        chat = parse_chat_id(at_path(user, self.campaign.settings.field_chat_id))
         return StoredDelivery(user["_id"], chat, at_path(user, self.campaign.state_path))

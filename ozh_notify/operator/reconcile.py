@@ -36,15 +36,17 @@ class Listing:
         }
 
 
-async def list_deliveries(store: ReconcileStore, which: DeliveryFilter, now: datetime) -> Listing:
-    """Sweep, then read; also where nothing is to be settled: a lapsed claim is unknown."""
-    await store.check_clock(Clock())
-    swept = await store.sweep(now)
-    entries = await store.entries(which)
-    sending = [] if which.state is SettleableState.SENDING else await store.sending(which)
+async def list_deliveries(
+    deliveries: ReconcileStore, which: DeliveryFilter, now: datetime
+) -> Listing:
+    """Sweep, then read. It always sweeps, because a lapsed claim is unknown."""
+    await deliveries.store.check_clock(Clock())
+    swept = await deliveries.store.sweep(now)
+    entries = await deliveries.entries(which)
+    sending = [] if which.state is SettleableState.SENDING else await deliveries.sending(which)
     known = {repr(entry.id) for entry in entries}
     others = [user for user in sending if repr(user["_id"]) not in known]
-    holds = [at_path(user, f"{store.campaign.state_path}.hold_until") for user in others]
+    holds = [at_path(user, f"{deliveries.campaign.state_path}.hold_until") for user in others]
     until = max((hold for hold in holds if isinstance(hold, datetime)), default=None)
     fresh = [e for e in entries if swept and e.at == now and e.named not in which.claims]
     return Listing(entries, swept, fresh, len(others), until)

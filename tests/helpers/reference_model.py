@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
-from ozh_notify.mongo.reconcile_store import ReconcileStore
+from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.users.delivery_state import Outcome
 from ozh_notify.users.recipient import Recipient
 
@@ -74,7 +74,7 @@ class World:
         self.journal = users.database.ozh_notify_journal
         loaded, _ = load(None, variables)
         campaigns: list[Campaign] = [c(loaded) for c in registry().values()]
-        self.books = {c.key: ReconcileStore(loaded, c) for c in campaigns}
+        self.books = {c.key: JournaledPassStore(loaded, c) for c in campaigns}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await it."""

@@ -77,6 +77,19 @@ def test_a_lapsed_claim_that_cannot_be_swept_ends_no_pass(
     assert listed.json()["found"] == 1
 
 
+def test_a_document_that_cannot_be_settled_keeps_no_other_from_it(ozh: Ozh, users: Users) -> None:
+    """`reconcile` names it and settles the rest."""
+    doubt = {"state": "unknown", "claim": "c", "hold_until": DUSK, "at": ago(hours=2)}
+    held = {"ozh_notify": {"discount": doubt}}
+    users.insert_many([discount_user(old=True, **held), discount_user(**held)])
+    refuse(users, {"old": {"$ne": True}})
+    settled = ozh("reconcile", "discount", "--resend", "--yes", "--json")
+    assert settled.code == 0, settled.err
+    assert settled.json()["settled"] == 1
+    assert "could not settle the delivery of user" in settled.err
+    assert sorted(states(users)) == ["retry", "unknown"]
+
+
 @pytest.mark.parametrize("at", [DAWN, DUSK])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Midway"])
 def test_a_date_at_an_end_of_the_calendar_is_nobodys_bug(

@@ -16,6 +16,7 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config import load as load_module
+from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.mongo.reconcile_store import ReconcileStore
 from ozh_notify.mongo.status_queries import StatusQueries
@@ -146,11 +147,11 @@ async def test_sweep_scan_and_reconcile_read_little_more_than_they_return(
     """Among thousands of offered, unreachable and unknown users; by the index meant for it."""
     # Asked of an empty collection: what is asked does not depend on what is in it.
     with heard("find") as asked:
-        book = ReconcileStore(campaign.settings, campaign)
+        book = JournaledPassStore(campaign.settings, campaign)
         await book.sweep(now())
         await book.scan(Query(campaign, now()), 5000)
-        await book.entries(DeliveryFilter())
-        await book.sending(DeliveryFilter())
+        await ReconcileStore(book).entries(DeliveryFilter())
+        await ReconcileStore(book).sending(DeliveryFilter())
         await book.close()
     await fill(users, campaign)
     of_users = [command for command in asked if command["find"] == users.name]
@@ -158,7 +159,7 @@ async def test_sweep_scan_and_reconcile_read_little_more_than_they_return(
     assert scan["allowDiskUse"] is True
     by_state, by_scan = f"ozh_{campaign.key}_state", f"ozh_{campaign.key}"
     reads_little_more(explained(users, sweep), LAPSED, by_state)
-    book = ReconcileStore(campaign.settings, campaign)
+    book = JournaledPassStore(campaign.settings, campaign)
     assert await book.sweep(now()) == LAPSED  # as a pass does before it scans
     await book.close()
     reads_little_more(explained(users, scan), DUE, by_scan)
@@ -181,7 +182,7 @@ async def test_a_claim_and_its_read_back_read_the_batch_alone(
     """By `_id`, whatever else the whole filter it repeats could be answered by."""
     await fill(users, campaign)
     with heard("update", "find") as asked:
-        book = ReconcileStore(campaign.settings, campaign)
+        book = JournaledPassStore(campaign.settings, campaign)
         query = Query(campaign, now())
         found = await book.scan(query, 5000)
         taken = (await book.claim(found.first(BATCH), query, "claim-1", "run-2")).recipients
@@ -221,7 +222,7 @@ async def test_without_the_indexes_the_same_queries_read_the_whole_collection(
 ) -> None:
     """The measure above can fail."""
     with heard("find") as asked:
-        book = ReconcileStore(campaign.settings, campaign)
+        book = JournaledPassStore(campaign.settings, campaign)
         await book.scan(Query(campaign, now()), 5000)
         await book.close()
     users.insert_many([user() for _ in range(500)] + [discount_user(), bonus_user()])

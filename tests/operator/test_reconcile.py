@@ -346,6 +346,7 @@ async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, user
     """Each write repeats the state and the claim it read; the count says how many had changed."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
+    from ozh_notify.mongo.journaled_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
     from ozh_notify.operator.reconcile import list_deliveries
     from ozh_notify.users.settlement import Decision, DeliveryFilter
@@ -353,13 +354,13 @@ async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, user
     same, confirmed, claimed = held("unknown"), held("unknown"), held("unknown")
     users.insert_many([same, confirmed, claimed])
     loaded, _ = load(None, ozh.environment)
-    book = ReconcileStore(loaded, registry()["discount"](loaded))
+    book = ReconcileStore(JournaledPassStore(loaded, registry()["discount"](loaded)))
     found = await list_deliveries(book, DeliveryFilter(), now())
     late = {"ozh_notify.discount": delivery("sent", message_id=5)}
     users.update_one({"_id": confirmed["_id"]}, {"$set": late})
     users.update_one({"_id": claimed["_id"]}, {"$set": {"ozh_notify.discount.claim": "run-2-1"}})
     settled = await book.settle(found.entries, Decision.RESEND, now())
-    await book.close()
+    await book.store.close()
     assert (len(found.entries), settled) == (3, 1)
     states = [stored(users, u)["state"] for u in (same, confirmed, claimed)]
     assert states == ["retry", "sent", "unknown"]
@@ -372,6 +373,7 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     """(l) is addressed to the claim, which settling removes."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
+    from ozh_notify.mongo.journaled_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
     from ozh_notify.operator.reconcile import list_deliveries
     from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
@@ -381,14 +383,14 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     doubtful = held("unknown")
     users.insert_one(doubtful)
     loaded, _ = load(None, ozh.environment)
-    book = ReconcileStore(loaded, registry()["discount"](loaded))
+    book = ReconcileStore(JournaledPassStore(loaded, registry()["discount"](loaded)))
     found = await list_deliveries(book, DeliveryFilter(), now())
     assert await book.settle(found.entries, Decision(action), now()) == 1
     chat = doubtful["telegram_id"]
     who = Recipient(doubtful["_id"], chat, "", "", "run-1-1", ago(minutes=2), 0.0, 1)
     record = OutcomeRecord(who, Outcome(State.UNREACHABLE), "run-1", now())
-    assert (await book.confirm([record])).unrecorded == [record]
-    await book.close()
+    assert (await book.store.confirm([record])).unrecorded == [record]
+    await book.store.close()
     assert stored(users, doubtful)["state"] == state
 
 

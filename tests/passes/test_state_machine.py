@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from ozh_notify.config.settings import SEND_LIMIT
+from ozh_notify.mongo.reconcile_store import ReconcileStore
 from ozh_notify.passes.dispatcher import LEASE_SAFETY_MARGIN
 from ozh_notify.users.audience import Query
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
@@ -207,7 +208,8 @@ class Walk(RuleBasedStateMachine):
         )
 
     def _look(self, key: str, state: SettleableState) -> None:
-        entries = self.world.run(self.world.books[key].entries(DeliveryFilter(state)))
+        book = ReconcileStore(self.world.books[key])
+        entries = self.world.run(book.entries(DeliveryFilter(state)))
         expected = {n for n in PEOPLE if self.deliveries[key, n].state == state.value}
         assert {entry.id for entry in entries} == expected
         self.read[key] = [(entry, self.deliveries[key, entry.id].identity) for entry in entries]
@@ -219,7 +221,8 @@ class Walk(RuleBasedStateMachine):
 
     def _settle(self, key: str, action: Decision) -> None:
         entries = [entry for entry, _ in self.read[key]]
-        settled = self.world.run(self.world.books[key].settle(entries, action, self.now))
+        book = ReconcileStore(self.world.books[key])
+        settled = self.world.run(book.settle(entries, action, self.now))
         expected = 0
         for entry, was in self.read[key]:
             delivery = self.deliveries[key, entry.id]
