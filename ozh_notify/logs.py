@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 TOKEN = re.compile(r"\d{5,}:[A-Za-z0-9_-]{20,}")
 CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+:[^/\s]+@")
@@ -80,7 +80,13 @@ class JsonFormatter(logging.Formatter):
         return self._redact(json.dumps(fields, ensure_ascii=False, default=str))
 
 
-class CurrentStderr(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    TextHandler = logging.StreamHandler[TextIO]
+else:
+    TextHandler = logging.StreamHandler  # it takes a type from Python 3.11 on
+
+
+class CurrentStderr(TextHandler):
     """Writes to what `sys.stderr` is at each line: a progress bar replaces it for a while."""
 
     def __init__(self) -> None:
