@@ -84,7 +84,7 @@ def feed(library: str, folder: Path, uri: str, users: Users, updates: list[Any])
 def test_the_handlers_of_the_page_remember_blocks_and_mute(
     library: str, ozh: Ozh, users: Users, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """The two fields say who blocked the bot; a pass leaves alone the user of the button."""
+    """A pass leaves alone users who blocked the bot or pressed the button, and only them."""
     due = {"generations_count": 1, "balance": 0, "first_generation_at": ago(days=2)}
     for chat in (1, 2, 3, 4):
         users.insert_one(user(telegram_id=chat, **due))
@@ -99,7 +99,8 @@ def test_the_handlers_of_the_page_remember_blocks_and_mute(
     assert {type(found[chat]["blocked_at"]).__name__ for chat in (1, 2)} == {"datetime"}
     assert found[3]["ozh_notify"] == {"muted": True}
     assert "ozh_notify" not in found[4]
-    result = ozh("discount", "--json")
+    blocks = {"OZH_FIELD_BLOCKED": "blocked", "OZH_FIELD_BLOCKED_AT": "blocked_at"}
+    result = ozh("discount", "--json", **blocks)
     assert result.code == 0, result.err
-    [muted] = users.find({"ozh_notify.discount": {"$exists": False}})
-    assert muted["telegram_id"] == 3
+    sent = users.find({"ozh_notify.discount.state": "sent"})
+    assert sorted(one["telegram_id"] for one in sent) == [2, 4]
