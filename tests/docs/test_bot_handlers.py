@@ -99,8 +99,8 @@ def test_the_handlers_of_the_page_remember_blocks_and_mute(
     assert {type(found[chat]["blocked_at"]).__name__ for chat in (1, 2)} == {"datetime"}
     assert found[3]["ozh_notify"] == {"muted": True}
     assert "ozh_notify" not in found[4]
-    blocks = {"OZH_FIELD_BLOCKED": "blocked", "OZH_FIELD_BLOCKED_AT": "blocked_at"}
-    result = ozh("discount", "--json", **blocks)
+    ozh.environment.update(OZH_FIELD_BLOCKED="blocked", OZH_FIELD_BLOCKED_AT="blocked_at")
+    result = ozh("discount", "--json")
     assert result.code == 0, result.err
     sent = users.find({"ozh_notify.discount.state": "sent"})
     assert sorted(one["telegram_id"] for one in sent) == [2, 4]
