@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.helpers.users import discount_user
 from tests.torture.checker import judge
+from tests.torture.endings import settle
 from tests.torture.ground import WRAPPER, Ground, Running
 from tests.torture.report import Report
 
@@ -94,6 +95,34 @@ def broken_transport(ground: Ground, report: Report, rounds: int, users: int) ->
             in_doubt + states["sent"] == users, f"neither unknown nor delivered: {states}"
         )
         report.expect(in_doubt <= faults, f"{in_doubt} unknown, but {faults} faults")
+        report.rounds += 1
+        report.tried += users
+
+
+FOR_THE_BOT = [
+    (400, "Bad Request: Logged out"),
+    (420, "FROZEN_METHOD_INVALID"),
+    (400, "Bad Request: BALANCE_TOO_LOW"),
+    (402, "Payment Required"),
+    (403, "Forbidden: bot can't initiate conversation with a user"),
+]
+
+
+def refusals_for_the_bot(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """From some message on every send is refused; nobody is held, and the next pass serves all."""
+    for number in range(rounds):
+        code, text = FOR_THE_BOT[number % len(FOR_THE_BOT)]
+        people = [discount_user() for _ in range(users)]
+        ground.fresh(people)
+        # A user who cannot be written to is only suspicious while nothing was ever delivered.
+        delivered = 0 if code == 403 else ground.chance.choice((0, users // 3))
+        refusal = {"do": "error", "code": code, "description": text, "skip": delivered}
+        ground.api.control.rules([refusal])
+        ended = ground.run("discount", "--rate", "200")
+        report.expect(ended.code == 78, f"{text}: exit {ended.code}: {ended.err}")
+        ground.api.control.rules([])
+        states = settle(ground, report, {u["telegram_id"] for u in people})
+        report.expect(states["sent"] == users, f"{text}: not all were sent: {states}")
         report.rounds += 1
         report.tried += users
 

@@ -57,7 +57,9 @@ CASES: dict[str, Case] = {
     "floods": Case(bot_api_faults.floods, 1, 60, 1, 12),
     "frozen": Case(frozen.past_the_lease, 10, 100, 1, 60),
     "hostile": Case(hostile.documents, 20, 580, 2, 150),
-    "clocks": Case(clocks.five_minutes_off, 10, 100, 1, 40),
+    "clocks": Case(clocks.minutes_apart, 10, 100, 1, 40),
+    "fast-clock": Case(clocks.too_fast, 10, 100, 1, 40),
+    "refusals": Case(bot_api_faults.refusals_for_the_bot, 10, 100, 1, 30),
     "stale": Case(writers.stale_flag, 5, 100, 1, 40),
     "leavers": Case(writers.leavers, 1, 2000, 1, 100),
 }

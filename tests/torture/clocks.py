@@ -10,8 +10,10 @@ from tests.torture.endings import settle
 from tests.torture.ground import Ground, kill
 from tests.torture.report import Report, Skipped
 
-APART = 300
-"""Seconds; a claim's lease is twice that and more."""
+APART = 100
+"""Seconds to either side: as far as two passes may be apart without a refusal is 240."""
+TOO_FAST = 780
+"""Seconds; longer than a lease, so that a sweep would take every live claim."""
 
 
 def faked(seconds: float) -> dict[str, str]:
@@ -30,7 +32,7 @@ def faked(seconds: float) -> dict[str, str]:
     }
 
 
-def five_minutes_off(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def minutes_apart(ground: Ground, report: Report, rounds: int, users: int) -> None:
     """One pass ahead, one behind, one right, at once; in every second round one of them dies."""
     for number in range(rounds):
         people = [discount_user() for _ in range(users)]
@@ -51,6 +53,25 @@ def five_minutes_off(ground: Ground, report: Report, rounds: int, users: int) ->
             report.expect(ended.code == 0, f"after: exit {ended.code}: {ended.err}")
         documents = list(ground.users.find())
         judge(report, documents, ground.messages(), "discount", eligible, ended=False)
+        settle(ground, report, eligible)
+        report.rounds += 1
+        report.tried += users
+
+
+def too_fast(ground: Ground, report: Report, rounds: int, users: int) -> None:
+    """A pass and a `reconcile` with a fast clock, beside a pass that has users in hand."""
+    clock = faked(TOO_FAST)
+    for _ in range(rounds):
+        people = [discount_user() for _ in range(users)]
+        ground.fresh(people)
+        running = ground.start("discount", "--rate", "40")
+        ground.await_moment(running, users)
+        for command in (("discount",), ("reconcile", "discount", "--resend", "--yes")):
+            ended = ground.run(*command, **clock)
+            report.expect(ended.code == 78, f"{command[0]}: exit {ended.code}: {ended.err}")
+        ended = running.wait()
+        report.expect(ended.code == 0, f"the pass beside it: exit {ended.code}: {ended.err}")
+        eligible = {u["telegram_id"] for u in people}
         settle(ground, report, eligible)
         report.rounds += 1
         report.tried += users
