@@ -121,7 +121,7 @@ def test_nothing_in_the_package_listens_but_the_sandbox() -> None:
 
 
 def test_the_example_names_every_variable() -> None:
-    """Whoever reads `.env.example` has read them all, and none that is not."""
+    """A reader of `.env.example` has read them all, and no unknown one."""
     named = re.findall(
         r"^(?:# )?([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE
     )

@@ -31,7 +31,7 @@ from ozh_notify.users.state_update import Pipeline
 log = logging.getLogger(__name__)
 
 NEWEST = 200
-"""Users among whom a first delivery is looked for."""
+"""Number of the newest users in which a first delivery is looked for."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end whoever has started a process."""
+"""Signals that end the parent of a process."""
 
 
 @contextmanager

@@ -164,7 +164,7 @@ def copy_outcome_update(delivery: Mapping[str, Any], now: datetime) -> Document:
 
 
 def release_update(now: datetime) -> Document:
-    """(c) a claim that the pass gave back before it knew whom it had taken -> `retry`."""
+    """(c) a claim that the pass gave back before it knew which users it had taken -> `retry`."""
     values = {"state": State.RETRY.value, "at": now, "error": "given back unsent"}
     return {"$set": values, "$inc": {"attempts": -1}}
 

@@ -1,4 +1,4 @@
-"""A user document as read from the database -> whom to message, or why not."""
+"""Reads a user document: the recipient of a message, or the reason against one."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def why_invalid(document: Mapping[str, Any], campaign: Campaign) -> str | None:
         return f"no usable chat id in {settings.field_chat_id}"
     for path in (settings.state_field, campaign.state_path):
         if not _absent(value := at_path(document, path)) and not isinstance(value, Mapping):
-            return f"{path} is no object"
+            return f"{path} is not an object"
     hold = at_path(document, f"{campaign.state_path}.hold_until")
     # A date out of Python's range is still a date: the driver hands it over as DatetimeMS.
     if not _absent(hold) and type(hold).__name__ not in ("datetime", "DatetimeMS"):
-        return f"{campaign.state_path}.hold_until is no date"
+        return f"{campaign.state_path}.hold_until is not a date"
     return None
 
 

@@ -145,7 +145,7 @@ def test_each_step_works_in_a_clean_folder(tmp_path: Path) -> None:
 def runs_without_writing(installed: Path) -> None:
     """The installed program, as the image starts it, with nothing else on PATH."""
     before = set(installed.rglob("*"))
-    assert not list(installed.glob("bin/pip*")), "pip is no part of the image"
+    assert not list(installed.glob("bin/pip*")), "pip is not in the image"
     assert list(installed.rglob("ozh_notify/__pycache__/run.*.pyc")), "compiled beforehand"
     program = installed / "bin/ozh-notify"
     assert program.stat().st_mode & stat.S_IXOTH

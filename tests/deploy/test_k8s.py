@@ -149,7 +149,7 @@ def test_a_cronjob_ends_repeats_and_cleans_up(cronjob: Manifest) -> None:
 
 @pytest.mark.parametrize("cronjob", CRONJOBS)
 def test_no_retry_is_made_where_none_can_help(cronjob: Manifest) -> None:
-    """A drained node counts for nothing; usage, fuse and configuration fail the Job at once."""
+    """A drained node does not count; usage, recipient limit, configuration fail the Job."""
     job = cronjob["spec"]["jobTemplate"]["spec"]
     first, second = job["podFailurePolicy"]["rules"]
     assert first == {

@@ -68,7 +68,7 @@ def test_the_wheel_holds_the_program_its_templates_and_types_and_no_tests(wheel:
 
 
 def works(command: list[str], ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
-    """Version, help, and a pass that reaches whom it is for."""
+    """Version, help, and a pass that reaches its users."""
 
     def run(*arguments: str) -> str:
         extra = {"PYTHONPATH": ozh.environment.get("PYTHONPATH", "")}

@@ -93,7 +93,7 @@ def test_every_state_is_explained() -> None:
 
 
 def test_the_runbook_has_every_exit_code_state_and_alert() -> None:
-    """Whoever is woken up finds a heading for what woke them."""
+    """The person on call finds a heading for each alert."""
     titles = [words for level, words in headings(read(OPERATING)) if level == 3]
     assert [int(title) for title in titles if title.isdigit()] == sorted(Exit)
     assert [title for title in titles if title in [*State]] == [state.value for state in State]
@@ -103,7 +103,7 @@ def test_the_runbook_has_every_exit_code_state_and_alert() -> None:
 
 
 def test_the_runbook_quotes_what_the_program_says() -> None:
-    """Whoever searches it for a message finds it."""
+    """A search for a message finds it."""
     code = " ".join(read(source) for source in SOURCES)
     said = re.sub(r'"\s*f?"', "", re.sub(r"\s+", " ", code))
     quoted = [text for row in rows(read(OPERATING)) for text in spans(row[0])]

@@ -21,7 +21,7 @@ def ago(**units: float) -> datetime:
 
 
 def user(**fields: Any) -> dict[str, Any]:
-    """A user whom no campaign wants to message."""
+    """A user that no campaign wants to message."""
     return {
         "telegram_id": next(_chats),
         "first_name": "Анна",

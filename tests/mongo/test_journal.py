@@ -183,7 +183,7 @@ def test_again_takes_over_a_sent_entry_and_remembers_it(journal: Journal) -> Non
 
 
 def test_of_passes_that_take_one_chat_at_once_exactly_one_gets_it(journal: Journal) -> None:
-    """Inserting or taking over: whoever comes second is told that it is held."""
+    """Inserting or taking over: the second one is told that the entry is held."""
     passes = [journal.another() for _ in range(6)]
 
     async def all_at_once(n: int) -> list[str]:

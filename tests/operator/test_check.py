@@ -396,7 +396,7 @@ def test_a_test_report_really_goes_out(ozh: Ozh, users: Users, bot_api: BotApiSe
 
 
 def test_a_test_report_that_does_not_arrive_is_a_warning(ozh: Ozh, users: Users) -> None:
-    """A pass never depends on its reports; and where there is no place to report to, it is told."""
+    """A pass never depends on its reports; and check says that nothing is set to report to."""
     users.insert_many(crowd(3))
     result = ozh("check", "--report", "--json", OZH_PING_URL=f"{NOBODY}/p", OZH_ADMIN_CHAT_ID="-1")
     warned = lines(result, "warning")

@@ -486,7 +486,7 @@ def test_what_is_wrong_about_the_watchers_is_not_told_twice(file: Path) -> None:
 
 
 def test_now_is_an_argument(file: Path) -> None:
-    """The same settings at night: nobody is messaged, and that is no problem."""
+    """The same settings at night: nobody is messaged, which is as it should be."""
     line = about(told(file, now().replace(hour=3)), "hours of daily-bonus")
     assert line.verdict.value == "ok"
     assert "before 11:00" in line.finding

@@ -183,9 +183,9 @@ def test_the_table_shows_the_state_and_takes_no_name_for_markup(ozh: Ozh, users:
         ({"discount_offered": True}, "already offered"),
         ({"discount_offered": "no"}, "already offered"),
         ({"telegram_id": "@anna"}, "no usable chat id in telegram_id"),
-        ({"ozh_notify": "mine"}, "ozh_notify is no object"),
+        ({"ozh_notify": "mine"}, "ozh_notify is not an object"),
         ({"ozh_notify": {"muted": True}}, "muted"),
-        ({"ozh_notify": {"discount": 5}}, "ozh_notify.discount is no object"),
+        ({"ozh_notify": {"discount": 5}}, "ozh_notify.discount is not an object"),
         (
             {"ozh_notify": {"discount": delivery("sending", claim="c", hold_until=FAR)}},
             "held: sending",

@@ -260,7 +260,7 @@ def test_the_picture_of_the_readme_is_drawn_from_a_demo(place: Place, tmp_path: 
 
 
 def words(svg: str) -> str:
-    """The text of a picture, but for what differs from one time to the next."""
+    """The text of a picture without the parts that differ each time."""
     text = "".join(ElementTree.fromstring(svg).itertext())  # noqa: S314 - our own
     return " ".join(VARYING.sub("#", text).partition("ozh-notify\xa0demo")[2].split())
 

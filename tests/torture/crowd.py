@@ -14,7 +14,7 @@ CAMPAIGNS = {"discount": "discount", "daily_bonus": "daily-bonus"}
 
 
 def eight_at_once(ground: Ground, report: Report, rounds: int, users: int) -> None:
-    """Eight passes, four of each campaign, over users whom both want: each once of each."""
+    """Eight passes, four of each campaign, over the same users: one message from each."""
     for _ in range(rounds):
         people: list[dict[str, Any]] = [
             discount_user(registered_at=ago(hours=40)) for _ in range(users)

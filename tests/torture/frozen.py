@@ -20,8 +20,8 @@ RATE = 50
 def past_the_lease(ground: Ground, report: Report, rounds: int, users: int) -> None:
     """SIGSTOP, sweep, resend by `reconcile` and a second pass, SIGCONT: nothing goes out twice.
 
-    What had reached a chat before the freeze is in doubt for everybody else, and whoever resends
-    it has decided so; what had not must not go out again on the old claim.
+    What had reached a chat before the freeze is in doubt for everybody else, and a person may
+    resend it; what had not must not go out again on the old claim.
     """
     for _ in range(rounds):
         people = [discount_user() for _ in range(users)]

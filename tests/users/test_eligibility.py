@@ -114,7 +114,7 @@ def by_state_field(campaign: str) -> Iterator[Someone]:
 
 
 def by_hold(campaign: str) -> Iterator[Someone]:
-    """Held or not: by date alone, but for `sending`, which no pass ever claims."""
+    """Held or not: by date alone; only `sending` is different, which no pass ever claims."""
     holds = {
         **{"over": ago(seconds=5), f"over, {ODD}": LONG_AGO, "none": NOWHERE, "null": None},
         **{"lasting": ago(minutes=-5), "for good": FAR, f"lasting, {ODD}": IN_AGES},

@@ -120,7 +120,7 @@ def inspect(tmp_path: Path) -> Inspect:
 
 
 def sample(size: int, field: str, value: Any, others: int = 0) -> list[Document]:
-    """Users of whom ``size`` have this value, and further ones do not have the field."""
+    """``size`` users with this value, and further ones without the field."""
     return [
         *(put(discount_user(), field, value) for _ in range(size)),
         *(put(discount_user(), field, NOWHERE) for _ in range(others)),

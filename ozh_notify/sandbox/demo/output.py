@@ -17,7 +17,7 @@ from ozh_notify.sandbox.botapi.client import ReceivedMessage
 from ozh_notify.sandbox.demo.users import DemoUser
 
 CHATS_SHOWN = 4
-STORIES_SHOWN = ("one picture, nothing left", "has blocked the bot", "registered lately")
+STORIES_SHOWN = ("one picture, nothing left", "has blocked the bot", "registered yesterday")
 FIELDS_SHOWN = ("telegram_id", "discount_offered", "ozh_notify")
 
 Documents = Mapping[int, Mapping[str, Any]]

@@ -87,11 +87,11 @@ STORIES: tuple[Callable[[_User], DemoUser], ...] = (
     lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
     lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
     lambda u: DemoUser(u.spent(balance=0.0), "a balance of 0.0", "discount"),
-    lambda u: DemoUser(u.new(), "registered lately", "daily-bonus"),
-    lambda u: DemoUser(u.new(), "registered lately", "daily-bonus"),
+    lambda u: DemoUser(u.new(), "registered yesterday", "daily-bonus"),
+    lambda u: DemoUser(u.new(), "registered yesterday", "daily-bonus"),
     lambda u: DemoUser(u.spent(), "has blocked the bot", "discount", "blocked"),
     lambda u: DemoUser(u.new(), "has deleted the account", "daily-bonus", "deactivated"),
-    lambda u: DemoUser(u.spent(first_generation_at=u.ago(1, 23)), "one picture, but lately"),
+    lambda u: DemoUser(u.spent(first_generation_at=u.ago(1, 23)), "one picture, an hour ago"),
     lambda u: DemoUser(u.spent(discount_offered=True), "was offered the discount"),
     lambda u: DemoUser(
         u.spent(**_held("sent", FAR, u.ago(48, 90))), "was offered, the flag was reset"
