@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 
 from rich.panel import Panel
 from rich.text import Text
@@ -10,7 +11,6 @@ from rich.text import Text
 from ozh_notify.cli.output import (
     Redact,
     console,
-    count,
     print_json,
     print_line,
     print_table,
@@ -97,7 +97,7 @@ def _took(result: Result) -> str:
     seconds, waited = result.duration_seconds, result.flood_wait_seconds
     speed = f", {result.sent / seconds:.1f}/s" if result.sent and seconds else ""
     pause = f", {waited:g} s of it waiting because Telegram asked to" if waited else ""
-    return f"{result.sent} sent in {seconds:.3g} s{speed} (limit {result.rate:g}/s){pause}"
+    return f"{result.sent} sent in {_duration(seconds)}{speed} (limit {result.rate:g}/s){pause}"
 
 
 def _print_dry_run(result: Result, redact: Redact) -> None:
@@ -134,14 +134,18 @@ def _print_preview(shown: DryRunDetails, result: Result, redact: Redact) -> None
             text, title=f"the message ({shown.template})", width=min(MESSAGE_WIDTH, console().width)
         )
     )
-    messages = count(result.eligible, "message")
-    print_line(f"{messages} at {result.rate:g}/s would take {shown.seconds:g} s", redact)
+    print_line(f"a pass would take {_duration(shown.seconds)} at {result.rate:g}/s", redact)
     if shown.held_out:
         print_line(f"of these {result.eligible}, {shown.held_out} would be held out", redact)
     if shown.stars is not None:
         print_line(f"paid broadcast: about {shown.stars:g} Stars", redact)
     if result.status == "outside_hours":
         print_line(f"a pass messages nobody now: {result.error}", redact)
+
+
+def _duration(seconds: float) -> str:
+    """``8.7 s``; from a minute on ``0:01:30``."""
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
 def _status(result: Result) -> str:

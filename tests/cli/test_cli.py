@@ -115,7 +115,7 @@ def test_a_dry_run_adds_a_preview_and_needs_no_token(ozh: Ozh, users: Users) -> 
     assert values["dry_run"] is True
     assert values["held"] == {"already offered": 1}
     assert set(values["preview"]) == {
-        *("population", "recipients", "text", "template", "button", "seconds", "stars")
+        *("population", "recipients", "text", "template", "button", "seconds", "stars", "held_out")
     }
 
 
@@ -471,7 +471,11 @@ def test_test_to_sends_one_message_and_touches_no_document(
         ({"do": "not_found"}, 78, "has this chat started @ozhivlyator_demo_bot?"),
         ({"do": "flood", "retry_after": 300}, 75, "wait 300 s"),
         ({"do": "cut_after"}, 69, "no preview was sent"),
-        ({"do": "error", "code": 400, "description": "Bad Request: BUTTON_INVALID"}, 78, "utton"),
+        (
+            {"do": "error", "code": 400, "description": "Bad Request: BUTTON_INVALID"},
+            78,
+            "BUTTON_INVALID",
+        ),
     ],
 )
 def test_a_preview_that_fails_says_why(

@@ -169,7 +169,7 @@ def test_so_are_a_mistyped_variable_and_field(ozh: Ozh, users: Any) -> None:
     """A variable as a warning of every command; a field by what stands in the documents."""
     users.insert_many([{"telegram_id": n, "balanse": 5} for n in range(1, 121)])
     for command in ("status", "check"):
-        result = ozh(command, OZH_FIELD_BALANCE="balance", OZH_FEILD_BALANCE="balanse")
+        result = ozh(command, "--json", OZH_FIELD_BALANCE="balance", OZH_FEILD_BALANCE="balanse")
         told = result.out + result.err
         assert "OZH_FEILD_BALANCE: not a known variable" in told
         assert "did you mean OZH_FIELD_BALANCE?" in told

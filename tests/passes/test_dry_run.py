@@ -142,7 +142,7 @@ def test_the_table_says_it_in_words(campaign: str, ozh: Ozh, users: Users) -> No
             assert rows[reason] == str(count), reason
     assert "Анна" in result.out
     assert "[ Открыть -> https://t.me/x?start=1 ]" in result.out
-    assert "5 messages at 0.5/s would take 10 s" in result.out
+    assert "a pass would take 10.0 s at 0.5/s" in result.out
     assert "Stars" not in result.out
     assert "dry run, nothing was written or sent" in result.out
 
