@@ -140,8 +140,6 @@ def test_a_wrong_setting_gives_one_clear_message(
         "mongodb://user:zq3:hide@127.0.0.1:1/db",
         "mongodb://user:zq3/hide@127.0.0.1:1/db",
         "mongodb://user:zq3%hide@127.0.0.1:1/db",
-        "mongodb://user:zq3hide@127.0.0.1:1/db?readPreference=worst",
-        "mongodb://user:zq3hide@127.0.0.1:1/db?authMechanism=NONE",
         "mongodb://user:zq3hide@127.0.0.1:1/db?tls=true&tlsCAFile=/no/such",
         "mongodb://user:zq3hide@/db",
     ],
@@ -153,3 +151,15 @@ async def test_a_uri_the_driver_refuses_is_named_and_never_shown(uri: str, tmp_p
         connect(load(tmp_path / "empty.env", {"MONGO_URI": uri, "MONGO_DB_NAME": "db"})[0])
     for part in ("zq3", "hide"):
         assert part not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["readPreference=worst", "authMechanism=NONE"])
+async def test_an_option_of_the_uri_that_the_driver_ignores_is_a_warning(
+    option: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other drivers may take it; the warning names the option, and neither value nor password."""
+    (tmp_path / "empty.env").touch()
+    uri = f"mongodb://user:zq3hide@127.0.0.1:1/db?{option}"
+    connect(load(tmp_path / "empty.env", {"MONGO_URI": uri})[0]).close()
+    assert f"does not use the option {option.partition('=')[0]}" in caplog.text
+    assert "zq3hide" not in caplog.text
