@@ -1,4 +1,4 @@
-"""Log lines for people, journald and machines; and no secret in any of them."""
+"""Log lines for people, journald and machines, without any secret in them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 TOKEN = re.compile(r"\d{5,}:[A-Za-z0-9_-]{20,}")
 CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+:[^/\s]+@")
 SHORTEST_SECRET = 4
-"""A shorter one cannot be told from ordinary text."""
+"""A shorter secret looks like ordinary text, so it is not replaced."""
 
 PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 class Redactor:
-    """Replaces secrets in text; knows the shapes of tokens and credentials besides."""
+    """Replaces secrets in text, and whatever has the shape of a token or of credentials."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         long_enough = [s for s in secrets if len(s) >= SHORTEST_SECRET]
-        # In JSON a quote or a backslash of a password looks different.
+        # JSON writes a quote or a backslash of a password with a backslash before it.
         as_json = [json.dumps(s, ensure_ascii=False)[1:-1] for s in long_enough]
         known = sorted({*long_enough, *as_json}, key=len, reverse=True)
-        # Telegram's library puts what it quotes in lower case.
+        # python-telegram-bot quotes texts in lower case.
         self._known = re.compile("|".join(map(re.escape, known)), re.IGNORECASE) if known else None
 
     def __call__(self, text: str) -> str:
@@ -41,13 +41,13 @@ class TextFormatter(logging.Formatter):
 
     PRIORITY = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
-    def __init__(self, redact: Redactor, *, journald: bool) -> None:
+    def __init__(self, redact: Redactor, zone: tzinfo, *, journald: bool) -> None:
         super().__init__("%(message)s" if journald else "%(asctime)s %(levelname)s %(message)s")
-        self._redact, self._journald = redact, journald
+        self._redact, self._zone, self._journald = redact, zone, journald
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """This machine's time, and how far it is from UTC: `OZH_TIMEZONE` may be another one."""
-        at = datetime.fromtimestamp(record.created).astimezone()
+        """The time in the operator's zone, with its difference from UTC."""
+        at = datetime.fromtimestamp(record.created, self._zone)
         return at.isoformat(" ", "milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
@@ -60,16 +60,20 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ``time``, ``level``, ``event``, and what the line is about."""
+    """One JSON object per line: ``time``, ``level``, ``event``, ``message``, and its subject.
 
-    def __init__(self, redact: Redactor) -> None:
+    Every line of a pass has ``run`` and ``campaign``; a line about a user has ``user``,
+    ``chat_id``, ``state`` and ``message_id``.
+    """
+
+    def __init__(self, redact: Redactor, zone: tzinfo = timezone.utc) -> None:
         super().__init__()
-        self._redact = redact
+        self._redact, self._zone = redact, zone
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
         fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(),
+            "time": datetime.fromtimestamp(record.created, self._zone).isoformat(),
             "level": record.levelname.lower(),
             "event": "log",
             "message": record.getMessage(),
@@ -87,15 +91,20 @@ else:
 
 
 class CurrentStderr(TextHandler):
-    """Writes to what `sys.stderr` is at each line: a progress bar replaces it for a while."""
+    """Writes each line to the current `sys.stderr`, which a progress bar replaces for a while."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]  # a property instead of an attribute
-        """The stream of this moment."""
+    def stream(self) -> TextIO | None:  # type: ignore[override]  # a property, not an attribute
+        """The current `sys.stderr`; None where it was closed before the start."""
         return sys.stderr
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or nothing where stderr is closed."""
+        if self.stream is not None:
+            super().emit(record)
 
 
 def setup(
@@ -105,15 +114,21 @@ def setup(
     enabled: bool = True,
     verbose: bool = False,
     quiet: bool = False,
+    zone: tzinfo = timezone.utc,
     stream: TextIO | None = None,
 ) -> None:
-    """Send this program's log lines to stderr; other libraries' only from warnings on."""
+    """Send log lines to stderr: this program's, and warnings and errors of other libraries.
+
+    Times are in ``zone``.
+    """
     if kind == "auto":
         kind = "json" if "KUBERNETES_SERVICE_HOST" in os.environ else "text"
     handler = logging.StreamHandler(stream) if stream else CurrentStderr()
     journald = _is_journal(handler.stream)
     handler.setFormatter(
-        JsonFormatter(redact) if kind == "json" else TextFormatter(redact, journald=journald)
+        JsonFormatter(redact, zone)
+        if kind == "json"
+        else TextFormatter(redact, zone, journald=journald)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -122,11 +137,26 @@ def setup(
     logging.getLogger("ozh_notify").setLevel(level if enabled else logging.ERROR)
 
 
-def _is_journal(stream: TextIO) -> bool:
-    """Whether a stream is what systemd connected to its journal, and no file or pipe since.
+def name_pass(run: str, campaign: str) -> None:
+    """Let every further line, of whatever module, name the pass."""
 
-    The variable is inherited by whatever a unit starts: ``man systemd.exec``, ``JOURNAL_STREAM``.
+    def add_names(record: logging.LogRecord) -> bool:
+        record.__dict__.setdefault("run", run)
+        record.__dict__.setdefault("campaign", campaign)
+        return True
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(add_names)
+
+
+def _is_journal(stream: TextIO | None) -> bool:
+    """Whether a stream is connected to systemd's journal.
+
+    Every process that a unit starts inherits the variable, also one whose stderr is a file:
+    ``man systemd.exec``, ``JOURNAL_STREAM``.
     """
+    if stream is None:
+        return False
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):

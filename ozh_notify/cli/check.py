@@ -72,7 +72,7 @@ def run_checks(
     found, problems, warnings = examine(common.env_file, needs_token=True, declared=declared)
     redact = logs.Redactor(found.secrets)
     logs.setup(found.log_format, redact, enabled=found.logging_enabled, verbose=common.verbose,
-               quiet=common.quiet)  # fmt: skip
+               quiet=common.quiet, zone=found.zone)  # fmt: skip
     file = common.env_file or Path(".env")
     where = f"and {file}" if file.is_file() else f"alone: there is no .env in {working_directory()}"
     made = [campaign(found) for campaign in campaigns.values()]

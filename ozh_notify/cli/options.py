@@ -55,6 +55,7 @@ class GlobalOptions:
             enabled=loaded.logging_enabled,
             verbose=self.verbose,
             quiet=self.quiet,
+            zone=loaded.zone,
         )
         for warning in warnings:
             log.warning("%s", warning)

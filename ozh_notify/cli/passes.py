@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -19,7 +20,7 @@ from ozh_notify.cli.arguments import AsJson
 from ozh_notify.cli.imports import imports_with_signals_blocked
 from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Incomplete, OzhError
-from ozh_notify.logs import Redactor
+from ozh_notify.logs import Redactor, name_pass
 from ozh_notify.passes.result import PassOptions, Result
 
 
@@ -148,17 +149,27 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
     stop = Stop()
     stop.listen()
     running = Pass(campaign, options, stop, Clock(), __version__)
+    name_pass(running.run_id, campaign.name)
     progress = asyncio.create_task(show_progress(running))
     monitoring = Monitoring.of(campaign, options, redact, stop)
     monitoring.begin()
-    sender = functools.cache(lambda: TelegramSender(campaign.settings))
-    result = await running.run(
-        lambda: JournaledPassStore(campaign.settings, campaign), None if options.dry_run else sender
-    )
-    progress.cancel()
-    await asyncio.wait({progress})
-    print_pass_result(result, asked, redact)
-    await monitoring.ended(result, running, sender)
+    async with AsyncExitStack() as servers:
+
+        @functools.cache
+        def open_sender() -> TelegramSender:
+            """The sender of the pass and of its digest."""
+            sender = TelegramSender(campaign.settings)
+            servers.push_async_callback(sender.close)
+            return sender
+
+        result = await running.run(
+            lambda: JournaledPassStore(campaign.settings, campaign),
+            None if options.dry_run else open_sender,
+        )
+        progress.cancel()
+        await asyncio.wait({progress})
+        print_pass_result(result, asked, redact)
+        await monitoring.ended(result, running, open_sender)
     if stop.since_signal():
         # A thread of the driver or of the name resolver may hang: do not wait for it.
         sys.stderr.flush()

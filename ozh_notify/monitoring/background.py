@@ -1,67 +1,66 @@
-"""Sends one report in a daemon thread with a time limit."""
+"""Sends each report in a daemon thread, so that no report can hold up the end of a pass."""
 
 from __future__ import annotations
 
 import base64
-import threading
+import logging
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
+from threading import Thread
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+log = logging.getLogger(__name__)
+
 LIMIT = 4.0
-"""Seconds all reports of a pass may take together; they go out side by side."""
+"""Seconds that all reports of a pass may take together; they go out side by side."""
 ATTEMPT = 2.5
 """Seconds for one request."""
+TOO_LATE = "no answer in time"
 
 
 class BackgroundReport:
-    """Sends one report in a daemon thread, which ends with the process.
+    """One report, sent by a daemon thread.
 
-    Time limits of sockets hold neither for a name server nor for a disk that hangs.
+    The thread ends with the process: the time limits of sockets do not cover a name server or a
+    disk that hangs.
     """
 
     def __init__(self, variable: str, send: Callable[[], None]) -> None:
         self.variable = variable
-        """The setting that asks for the report."""
-        self.finished: Future[None] = Future()
-        """Done when the report was sent or has failed."""
-        self._send = send
-        threading.Thread(target=self._run, name=variable, daemon=True).start()
+        self.problem: Future[str] = Future()
+        """What went wrong; an empty text if the report arrived."""
+        self.problem.set_running_or_notify_cancel()  # from now on nobody can cancel it
+        Thread(target=self._send, args=(send,), name=variable, daemon=True).start()
 
-    def _run(self) -> None:
+    def _send(self, send: Callable[[], None]) -> None:
         try:
-            self._send()
+            send()
         except Exception as error:
-            self.finished.set_exception(error)
+            self.problem.set_result(error_reason(error))
         else:
-            self.finished.set_result(None)
+            self.problem.set_result("")
 
-    def wait(self, seconds: float) -> None:
-        """Wait until it has ended, well or badly."""
-        wait([self.finished], timeout=seconds)
-
-    def problem(self) -> str:
-        """What went wrong; empty when the report was sent."""
-        if not self.finished.done():
-            return "no answer in time"
-        error = self.finished.exception()
-        return error_reason(error) if error else ""
+    def warn(self) -> None:
+        """Log one warning, unless the report has arrived."""
+        problem = self.problem.result() if self.problem.done() else TOO_LATE
+        if problem:
+            log.warning("%s: the pass was not reported there: %s", self.variable, problem)
 
 
 def error_reason(error: BaseException) -> str:
-    """An error in words, without the address that the error's own text may quote."""
+    """Describe an error without its own text, which may quote an address with a key in it."""
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):
         return error_reason(error.reason)
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return TOO_LATE
     return getattr(error, "strerror", None) or type(error).__name__
 
 
 def without_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """A URL urllib can open, and the header that its ``user:password@`` stands for."""
+    """Split a URL into one that urllib can open, and the header for its ``user:password@``."""
     parts = urlsplit(url)
     credentials, _, host = parts.netloc.rpartition("@")
     if not credentials:

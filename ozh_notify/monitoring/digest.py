@@ -1,4 +1,4 @@
-"""A digest for the operator's own Telegram chat: what came of a pass and which command tells more.
+"""A digest for the operator's own Telegram chat: the result of a pass and what to do next.
 
 A pure text and one send, by the sender and at the pace of the pass itself.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from socket import gethostname
 
 from ozh_notify.errors import Exit, OzhError
 from ozh_notify.messaging.message import Message
@@ -16,9 +17,9 @@ from ozh_notify.passes.result import Result
 from ozh_notify.users.delivery_state import State
 
 MANY_SHARE, MANY = 0.2, 10
-"""A pass lost many users when at least this share of the users it claimed, and at least this many,
-cannot be written to or were refused. A wrong token looks like that, and so does a campaign that
-annoys."""
+"""A pass lost many users when at least this share of the users it tried to message, and at least
+this many, cannot be written to or were refused. A wrong token looks like that, and so does a
+campaign that annoys."""
 
 FEW = 3
 """Users at least, all of them lost, for a pass that reached nobody: one alone is ordinary."""
@@ -27,14 +28,10 @@ MAX_ERROR_TEXT = 1000
 """Characters of an error; Telegram takes 4096 for a message."""
 
 
-def lost_many(result: Result) -> bool:
-    """Whether unusually many users cannot be written to."""
-    return result.unreachable >= max(MANY, MANY_SHARE * result.claimed)
-
-
-def refused_many(result: Result) -> bool:
-    """Whether Telegram refused the message of unusually many users."""
-    return result.rejected >= max(MANY, MANY_SHARE * result.claimed)
+def is_many(users: int, result: Result) -> bool:
+    """Whether this is an unusual number of the users that a pass tried to message."""
+    tried = result.claimed - result.held_out - result.duplicates
+    return users >= max(MANY, MANY_SHARE * tried)
 
 
 def reached_nobody(result: Result) -> bool:
@@ -49,8 +46,8 @@ def is_wanted(result: Result, *, of_all: bool) -> bool:
         or result.unknown
         or result.swept
         or result.unrecorded
-        or lost_many(result)
-        or refused_many(result)
+        or is_many(result.unreachable, result)
+        or is_many(result.rejected, result)
         or reached_nobody(result)
     )
     return bool(trouble or (of_all and result.sent))
@@ -72,7 +69,8 @@ def compose(result: Result, redact: Callable[[str], str], place: str = "") -> st
     if todo:
         lines += ["", *todo]
     bot = f"@{result.bot}" if result.bot else "unknown"
-    lines += ["", escape(f"bot {bot}, MongoDB {place}") if place else f"bot {bot}"]
+    where = f", MongoDB {place}" if place else ""
+    lines += ["", escape(f"host {gethostname()}, bot {bot}{where}")]
     lines.append(f"run {result.run_id or 'none'}, version {result.version}")
     return "\n".join(lines)
 
@@ -95,7 +93,9 @@ def advice(result: Result) -> list[tuple[str, str]]:
         found.append((f"{result.unrecorded} not recorded; settle them from the log", settle))
     if number := result.unknown + result.swept:
         found.append((f"{number} may or may not have got it; settle them", f"reconcile {name}"))
-    if lost_many(result) or (reached_nobody(result) and result.unreachable):
+    if reached_nobody(result):
+        found.append(("nobody could be messaged; is it the right bot?", "check"))
+    if is_many(result.unreachable, result) or (reached_nobody(result) and result.unreachable):
         command = f"reconcile {name} --state unreachable"
         found.append(("many cannot be written to; see who", command))
     if result.rejected:
@@ -114,14 +114,16 @@ ENDINGS = {
 """What to do after a pass that ended badly, and the command that tells more."""
 
 
-async def send(chat: int, html: str, sender: MessageSender, pacer: Pacer) -> str:
-    """Send it once, and close the sender; returns what went wrong."""
+async def send(chat: int, html: str, open_sender: Callable[[], MessageSender], pacer: Pacer) -> str:
+    """Send it once; returns what went wrong, or an empty text.
+
+    A sender that is open already does not ask Telegram again which bot it is.
+    """
     try:
+        sender = open_sender()
         await sender.open()
         await pacer.turn()
         outcome = await sender.send(chat, Message(html, None))
     except OzhError as error:
         return str(error)
-    finally:
-        await sender.close()
     return "" if outcome.state is State.SENT else outcome.error

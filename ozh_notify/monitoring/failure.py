@@ -1,9 +1,10 @@
-"""Reports a pass that could not begin, or that a bug has ended."""
+"""Reports a pass that could not begin or that ended by a bug, so that no failure is silent."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from ozh_notify.campaigns import Campaign
@@ -23,32 +24,46 @@ log = logging.getLogger(__name__)
 def report_failure(
     campaign: type[Campaign], options: PassOptions, env_file: Path | None, result: Result
 ) -> None:
-    """Report a pass that could not begin, or ended by a bug; also where its settings are wrong."""
-
-    async def report() -> None:
-        from ozh_notify.clock import Clock
-        from ozh_notify.messaging.pacer import Pacer
-        from ozh_notify.messaging.sender import TelegramSender
-
-        stop = Stop()
-        stop.listen()
-        targets = Targets.of(campaign, options, settings) if is_reported(options) else None
-        monitoring = Monitoring(targets, redact, stop)
-        pacer = Pacer(settings.rate_limit, 0, Clock())
-        await monitoring.report(result, SendTimes(), lambda: TelegramSender(settings), pacer)
-
+    """Report it, also where its settings are wrong, as far as they can be read."""
     try:
-        settings = _settings(env_file)
+        settings = readable_settings(env_file)
         redact = Redactor(settings.secrets)
-        if not logging.getLogger().handlers:  # the settings of the log itself were wrong
-            setup(settings.log_format, redact, enabled=settings.logging_enabled)
-        asyncio.run(report())
+        if not logging.getLogger().handlers:  # the settings of the log could not be read
+            setup(
+                settings.log_format,
+                redact,
+                enabled=settings.logging_enabled,
+                zone=settings.zone,
+            )
+        targets = Targets.of(campaign, options, settings) if is_reported(options) else None
+        asyncio.run(_report(targets, settings, redact, result))
     except Exception as error:
         log.warning("the failure was not reported: %s", error_reason(error))
 
 
-def _settings(env_file: Path | None) -> Settings:
-    """Settings without those that are wrong: enough to report that they are wrong."""
+async def _report(
+    targets: Targets | None, settings: Settings, redact: Redactor, result: Result
+) -> None:
+    from ozh_notify.clock import Clock
+    from ozh_notify.messaging.pacer import Pacer
+    from ozh_notify.messaging.sender import TelegramSender
+
+    stop = Stop()
+    stop.listen()
+    async with AsyncExitStack() as servers:
+
+        def open_sender() -> TelegramSender:
+            sender = TelegramSender(settings)
+            servers.push_async_callback(sender.close)
+            return sender
+
+        pacer = Pacer(settings.rate_limit, 0, Clock())
+        monitoring = Monitoring(targets, redact, stop)
+        await monitoring.report(result, SendTimes(), open_sender, pacer)
+
+
+def readable_settings(env_file: Path | None) -> Settings:
+    """The settings that are right, to report that others are wrong."""
     settings, problems, _ = examine(env_file)
     if any(problem.concerns("TELEGRAM_", "OZH_TELEGRAM_") for problem in problems):
         # With a broken Telegram setting the digest could bypass the proxy or reach another server.

@@ -1,7 +1,7 @@
 """Dead-man's switch by the Healthchecks ping protocol (https://healthchecks.io/docs/http_api/).
 
-``/start`` before the pass; after it ``/<exit code>``, but ``/log`` for 75: interrupted is not
-broken, and the next pass goes on.
+It pings ``/start`` before a pass and ``/<exit code>`` after it. An incomplete pass (75) pings
+``/log`` instead, because the next pass goes on: it is neither a failure nor a success.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ PAUSE = 0.3
 
 
 def start(url: str) -> None:
-    """A pass begins."""
+    """Say that a pass begins."""
     _post(address(url, "start"), b"")
 
 
 def finish(url: str, result: Result, redact: Callable[[str], str]) -> None:
-    """The pass ended; its JSON result goes along."""
+    """Say that the pass ended, with its JSON result as body."""
     code = result.exit_code
     body = redact(json.dumps(result.as_json(), ensure_ascii=False, default=str))
     suffix = "log" if code is Exit.INCOMPLETE else str(int(code))
@@ -36,18 +36,18 @@ def finish(url: str, result: Result, redact: Callable[[str], str]) -> None:
 
 
 def log_line(url: str, text: str) -> None:
-    """A line in the log of the watching service."""
+    """Write a line to the log of the monitoring service."""
     _post(address(url, "log"), text.encode())
 
 
 def address(url: str, suffix: str) -> str:
-    """The suffix goes before a query such as ``?create=1``."""
+    """The ping address with a suffix, which goes before a query such as ``?create=1``."""
     path, mark, query = url.partition("?")
     return f"{path.rstrip('/')}/{suffix}{mark}{query}"
 
 
 def _post(url: str, body: bytes) -> None:
-    """Send it, and again where that may help, within the limit.
+    """Send a request; repeat it within the time limit where that may help.
 
     Raises:
         OSError, http.client.HTTPException: it did not arrive.
@@ -61,7 +61,7 @@ def _post(url: str, body: bytes) -> None:
             urlopen(request, timeout=min(ATTEMPT, until - time.monotonic())).close()  # noqa: S310
             return
         except OSError as error:
-            hopeless = isinstance(error, HTTPError) and error.code < 500 and error.code != 429
-            if hopeless or tried == TRIES or time.monotonic() + PAUSE >= until:
+            is_final = isinstance(error, HTTPError) and error.code < 500 and error.code != 429
+            if is_final or tried == TRIES or time.monotonic() + PAUSE >= until:
                 raise
         time.sleep(PAUSE)

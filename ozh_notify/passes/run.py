@@ -7,12 +7,13 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
-from ozh_notify.config.settings import database
+from ozh_notify.config.settings import Settings, database, local
 from ozh_notify.errors import OzhError
 from ozh_notify.messaging.message import Composer
 from ozh_notify.messaging.pacer import Pacer
@@ -36,6 +37,11 @@ WRITES_AFTER_SIGNAL = 6.0
 """Seconds for the writes after a signal: what is in flight is given 4, the whole end 10."""
 
 
+def new_run_id(started_at: datetime, settings: Settings) -> str:
+    """An id that begins with the operator's local time, such as ``20261128T110500-1a2b3c4d``."""
+    return f"{local(started_at, settings):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
 class Pass:
     """One pass of one campaign."""
 
@@ -45,7 +51,7 @@ class Pass:
         self.campaign, self.options, self.stop, self.clock = campaign, options, stop, clock
         self.settings = campaign.settings
         self.started_at, self._started = clock.now(), clock.monotonic()
-        self.run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self.run_id = new_run_id(self.started_at, self.settings)
         self.rate = self.settings.rate_limit / (options.shard[1] if options.shard else 1)
         self.pacer = Pacer(self.rate, self.settings.flood_budget_seconds, clock)
         self.delivery: DeliveryLoop | None = None
@@ -66,7 +72,8 @@ class Pass:
     ) -> Result:
         """Run it, or with no sender the dry run; every ending is in the result, a bug too.
 
-        Servers are opened here, so that a pass outside its hours asks nothing of them.
+        Servers are opened here, so that a pass outside its hours asks nothing of them. The caller
+        closes the sender, which a digest still needs.
         """
         bug: OzhError | None = None
         async with AsyncExitStack() as servers:
@@ -97,8 +104,6 @@ class Pass:
             return
         sender = open_sender() if open_sender else None
         self._store = store = open_store()
-        if sender:
-            servers.push_async_callback(sender.close)
         servers.push_async_callback(store.close)
         self.stop.on_signal(lambda: store.set_deadline(WRITES_AFTER_SIGNAL))
         if sender:

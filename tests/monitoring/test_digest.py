@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timezone
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -95,7 +96,16 @@ def test_a_digest_names_host_database_and_bot(
     [told] = digests(bot_api)
     assert f"database {users.database.name}" in told
     assert "127.0.0.1" in told
-    assert "bot @" in told
+    assert f"host {gethostname()}, bot @" in told
+    # The digest uses the connection of the pass: Telegram is asked once who the bot is.
+    assert bot_api.control.requests()["by_method"] == {"getMe": 1, "sendMessage": 2}
+
+
+def test_controls_of_an_experiment_do_not_hide_how_many_are_lost() -> None:
+    """They were not messaged, so the share is that of the others."""
+    result = Result.without_pass("discount", datetime.now(timezone.utc))
+    result = replace(result, unreachable=10, claimed=100, held_out=50, sent=40)
+    assert digest.is_wanted(result, of_all=False)
 
 
 def test_outcomes_that_are_not_recorded_are_told_with_the_command() -> None:
@@ -121,7 +131,7 @@ def test_many_are_a_fifth_and_no_fewer_than_ten(unreachable: int, claimed: int, 
         claimed=claimed,
         sent=1,
     )
-    assert digest.lost_many(result) is many
+    assert digest.is_many(unreachable, result) is many
     assert digest.is_wanted(result, of_all=False) is many
 
 

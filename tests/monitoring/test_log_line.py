@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -43,16 +44,15 @@ def test_a_pass_ends_with_one_line_that_says_everything(
     assert (line["counts"]["sent"], line["counts"]["unreachable"]) == (3, 1)
 
 
-def test_a_line_a_user_is_there_only_when_asked_for(
+def test_a_line_for_each_user_is_there_only_when_asked_for(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Chat ids are personal: they are logged with ``-v`` only; the summary always is."""
-    user = discount_user()
-    chat = f"chat {user['telegram_id']}"
-    for option, per_user in (("-v", True), (None, False)):
-        users.replace_one({"telegram_id": user["telegram_id"]}, user, upsert=True)
-        done = ozh(*([option] if option else []), "discount")
-        assert (chat in done.err) is per_user, done.err
+    for options, per_user in ((["-v"], True), ([], False)):
+        user = discount_user()
+        users.insert_one(user)
+        done = ozh(*options, "discount")
+        assert (f"chat {user['telegram_id']}" in done.err) is per_user, done.err
         [line] = [line for line in done.err.splitlines() if "finished" in line]
         assert "INFO discount finished: ok, exit 0, eligible 1, claimed 1, sent 1" in line
 
@@ -71,7 +71,7 @@ def test_the_line_of_a_pass_that_needs_attention_is_found_by_its_level(
     ozh: Ozh, users: Users, bot_api: BotApiServer,
 ) -> None:  # fmt: skip
     """`journalctl -p warning` shows it, with all that is wrong in that one line."""
-    users.insert_one(discount_user())
+    users.insert_many([discount_user(), discount_user()])
     bot_api.control.rules([{"do": "flood", "retry_after": 3600}])
     done = ozh("discount", "--json", OZH_LOG_FORMAT="json", **variables)
     [row] = [row for row in done.err.splitlines() if '"event": "finished"' in row]
@@ -85,16 +85,57 @@ def test_users_who_are_left_alone_are_one_warning(ozh: Ozh, users: Users) -> Non
     people = [discount_user(telegram_id=None) for _ in range(3)]
     users.insert_many([*people, discount_user()])
     [row] = ozh("-q", "discount").err.splitlines()
-    assert re.match(r"\d{4}-\d\d-\d\d [\d:.]+[+-]\d\d:\d\d WARNING 3 users have no usable", row)
+    assert re.match(r"\d{4}-\d\d-\d\d [\d:.]+[+-]\d\d:\d\d WARNING 3 users are left alone: ", row)
     users.update_many({"discount_offered": True}, {"$set": {"discount_offered": False}})
     text = ozh("discount").err
-    assert all(repr(user["_id"]) in text for user in people)
+    assert all(str(user["_id"]) in text for user in people)
 
 
 def test_a_dry_run_that_could_not_look_shows_no_counts(ozh: Ozh) -> None:
     """A "0 to be messaged" would be read as an answer."""
     failed = ozh("discount", "--dry-run", OZH_SHARDS="x")
     assert failed.out == "discount: dry run, nothing was written or sent: error\n"
+
+
+def test_the_lines_of_a_verbose_pass_say_in_json_what_they_are_about(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Each names run and campaign, and a user's line the user, the chat, and the message."""
+    users.insert_one(discount_user(telegram_id=7))
+    done = ozh("-v", "discount", "--json", OZH_LOG_FORMAT="json")
+    run, said = done.json()["run_id"], lines(done.err)
+    [line] = [line for line in said if line.get("chat_id") == 7]
+    assert (line["run"], line["campaign"], line["state"]) == (run, "discount", "sent")
+    assert line["user"] == str(users.find_one()["_id"])  # type: ignore[index]
+    assert line["message_id"] == bot_api.control.messages()[0].message_id
+    assert {(one["run"], one["campaign"]) for one in said} == {(run, "discount")}
+
+
+def test_log_lines_and_run_ids_are_in_the_zone_of_the_operator(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A machine in UTC would otherwise tell another time than the tables of `status`."""
+    users.insert_one(discount_user())
+    extra: dict[str, Any] = {"OZH_TIMEZONE": "Asia/Tokyo", "TZ": "America/New_York"}
+    started = datetime.now(timezone(timedelta(hours=9)))
+    text = ozh("discount", "--limit", "0", **extra).err
+    done = ozh("discount", "--json", OZH_LOG_FORMAT="json", **extra)
+    assert re.match(rf"{started:%Y-%m-%d %H:}.*\+09:00 INFO", text), text
+    assert all(line["time"].endswith("+09:00") for line in lines(done.err))
+    assert done.json()["run_id"].startswith(f"{started:%Y%m%dT%H}")
+
+
+def test_a_closed_stderr_costs_the_log_and_nothing_else() -> None:
+    """Then `sys.stderr` is None."""
+    program = (
+        "import logging, sys; sys.stderr = None; from ozh_notify import logs;"
+        "logs.setup('text', logs.Redactor()); logging.getLogger('ozh_notify.x').error('one');"
+        "print('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["journal", "inherited"])

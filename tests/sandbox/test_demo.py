@@ -191,7 +191,7 @@ def served(place: Place, process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
-VARYING = re.compile(r"\d{8}T\d{6}Z-\w{8}|[-\d]{10} [:\d]{8}|0:0\d:\d\d|(?<=127\.0\.0\.1:)\d+")
+VARYING = re.compile(r"\d{8}T\d{6}-\w{8}|[-\d]{10} [:\d]{8}|0:0\d:\d\d|(?<=127\.0\.0\.1:)\d+")
 """What differs from one time to the next: runs, moments, durations, ports."""
 
 
