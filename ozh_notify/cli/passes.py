@@ -10,6 +10,7 @@ import traceback
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -22,6 +23,10 @@ from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.errors import Incomplete, OzhError
 from ozh_notify.logs import Redactor, name_pass
 from ozh_notify.passes.result import PassOptions, Result
+
+if TYPE_CHECKING:
+    from ozh_notify.config.settings import Settings
+    from ozh_notify.messaging.sender import TelegramSender
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,6 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
 
     from ozh_notify.cli.progress import show_progress
     from ozh_notify.clock import Clock
-    from ozh_notify.messaging.sender import TelegramSender
     from ozh_notify.mongo.journaled_store import JournaledPassStore
     from ozh_notify.monitoring import Monitoring
     from ozh_notify.passes.run import Pass
@@ -154,14 +158,7 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
     monitoring = Monitoring.of(campaign, options, redact, stop)
     monitoring.begin()
     async with AsyncExitStack() as servers:
-
-        @functools.cache
-        def open_sender() -> TelegramSender:
-            """The sender of the pass and of its digest."""
-            sender = TelegramSender(campaign.settings)
-            servers.push_async_callback(sender.close)
-            return sender
-
+        open_sender = functools.cache(lambda: make_sender(campaign.settings, servers))
         result = await running.run(
             lambda: JournaledPassStore(campaign.settings, campaign),
             None if options.dry_run else open_sender,
@@ -175,6 +172,15 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
         sys.stderr.flush()
         os._exit(result.exit_code)
     return result.exit_code
+
+
+def make_sender(settings: Settings, servers: AsyncExitStack) -> TelegramSender:
+    """The sender of a pass and of its digest; ``servers`` closes it."""
+    from ozh_notify.messaging.sender import TelegramSender
+
+    sender = TelegramSender(settings)
+    servers.push_async_callback(sender.close)
+    return sender
 
 
 def complete_options(campaign: Campaign, asked: PassArguments) -> PassOptions:
