@@ -46,7 +46,9 @@ def _set_muted(common: GlobalOptions, user: str, muted: bool, as_json: bool) -> 
 
 
 async def _write_mute(settings: Settings, user: str, muted: bool) -> tuple[int, int]:
-    from ozh_notify.operator.mute import MuteQueries
+    from ozh_notify.mongo.mute_queries import MuteQueries
+    from ozh_notify.mongo.operator_queries import OperatorQueries
 
-    async with MuteQueries(settings) as queries:
+    async with OperatorQueries(settings) as operator:
+        queries = MuteQueries(operator)
         return await (queries.mute(user) if muted else queries.unmute(user))

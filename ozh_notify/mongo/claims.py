@@ -77,7 +77,7 @@ class Claims:
 
     async def _update(self, who: Filter, query: Query, update: Pipeline) -> str:
         """Update those who still qualify; returns why the server refuses a document, or ""."""
-        where = and_filters([who, audience.claim_filter(query)])
+        where = and_filters([who, audience.claimable(query)])
         users = self._db.collection
         try:
             await self._db.retry(

@@ -1,4 +1,4 @@
-"""Pure: campaign, settings, now -> the MongoDB filter of its audience, and the dry run's funnel."""
+"""The MongoDB filter of a campaign's audience at a moment, and the dry run's funnel. Pure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ NON_OBJECT_TYPES = [
     "maxKey",
 ]
 """BSON types that cannot hold a field of their own; null and missing can be given one."""
+NON_HOLD_TYPES = ["object", *(name for name in NON_OBJECT_TYPES if name != "date")]
+"""BSON types that `hold_until` must not have."""
 
 NOT_AN_ARRAY = {"$not": {"$type": "array"}}
 CAN_HOLD_FIELDS = {"$not": {"$type": NON_OBJECT_TYPES}}
@@ -53,35 +55,25 @@ class Query:
 
 
 def eligible(query: Query) -> Filter:
-    """Everybody the campaign may message now; the scan's filter."""
+    """All users that the campaign may message now: the filter of the scan."""
     return and_filters([*_population(query), *_further(query), _free(query), *_wanted(query)])
 
 
-def claim_filter(query: Query) -> Filter:
-    """:func:`eligible`, and a state field that can be written to; the claim's filter.
-
-    What :func:`claimable` demands besides is in the claim's update (``ledger.claim``): a second
-    ``$not`` on one field takes an ``$and``, and beside one SecantusDB does not find users by
-    their ``_id``, but reads the whole collection for each batch.
-    """
-    campaign = query.campaign
-    return and_filters(
-        [
-            eligible(query),
-            {campaign.settings.state_field: CAN_HOLD_FIELDS, campaign.state_path: CAN_HOLD_FIELDS},
-        ]
-    )
-
-
 def claimable(query: Query) -> Filter:
-    """Everybody a claim would take."""
-    others = [t for t in _TYPES if t != "date"]
-    dated = {f"{query.campaign.state_path}.hold_until": {"$not": {"$type": others}}}
-    return and_filters([claim_filter(query), dated])
+    """All users that a claim may take: :func:`eligible`, and the delivery state can be written.
+
+    The scan does without the second part, because it counts users with an odd state as invalid.
+    """
+    root, state_path = query.campaign.settings.state_field, query.campaign.state_path
+    odd_hold = {f"{state_path}.hold_until": {"$type": NON_HOLD_TYPES}}
+    writable = {root: CAN_HOLD_FIELDS, state_path: CAN_HOLD_FIELDS}
+    # MongoDB and secantusd-rs find a batch by `_id` beside a $nor. SecantusDB's Python server,
+    # which the demo uses, reads the whole collection.
+    return and_filters([eligible(query), writable, {"$nor": [odd_hold]}])
 
 
 def conditions(criterion: Criterion) -> Filter:
-    """A criterion as a filter: arrays never match, nor does what lies inside one."""
+    """A criterion as a filter. An array never matches, and neither does a field inside one."""
     parents = _parents(criterion.field)
     return and_filters(
         [
@@ -92,9 +84,9 @@ def conditions(criterion: Criterion) -> Filter:
 
 
 def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
-    """The population's filter, and step by step who is still in after each reason.
+    """The filter of the population, and for each reason the filter of the users it lets through.
 
-    Each reason's count is the difference to the step before, so the funnel always sums up.
+    The count of a reason is the difference to the step before, so the counts always sum up.
     """
     steps: list[tuple[str, Filter]] = []
     dates = {criterion.field for criterion in query.campaign.population_criteria(query.now)}
@@ -114,7 +106,7 @@ def funnel(query: Query) -> tuple[Filter, list[tuple[str, Filter]]]:
 
 
 def and_filters(filters: Iterable[Mapping[str, Any]]) -> Filter:
-    """One flat filter that demands them all: operators on one field side by side."""
+    """One flat filter that requires all of them: operators on one field stand side by side."""
     result: Filter = {}
     rest: list[Mapping[str, Any]] = []
     for one in filters:
@@ -213,6 +205,3 @@ def hold_reasons(query: Query) -> list[tuple[str, Filter]]:
             held["$nor"] = returned
         hold_reasons.append((f"held: {state}", held))
     return [*hold_reasons, ("held: other", {"$nor": [_free(query)]})]
-
-
-_TYPES = [*NON_OBJECT_TYPES, "object"]

@@ -14,7 +14,7 @@ NAMED_INVALID = 5
 
 
 class PackedIds:
-    """Ids in order; an ObjectId, as long as all are, takes 12 bytes here and 96 as an object."""
+    """Ids in order. While all are ObjectIds, each takes 12 bytes here instead of 96."""
 
     def __init__(self) -> None:
         self._packed, self._kind = bytearray(), bytes
@@ -80,7 +80,7 @@ class Candidates:
 
     @property
     def valid(self) -> int:
-        """How many could be messaged."""
+        """How many users can be messaged."""
         return self.found - self.invalid
 
     def __iter__(self) -> Iterator[Any]:
@@ -100,7 +100,7 @@ class Candidates:
         return shared
 
     def own_share_first(self, index: int, count: int) -> None:
-        """Put the share of shard ``index`` of ``count`` first, then the others' in turn."""
+        """Put the share of shard ``index`` of ``count`` first, then the shares of the others."""
         order = sorted(
             range(len(self._ids)), key=lambda n: (shard_of(self._ids[n], count) - index) % count
         )
@@ -112,5 +112,5 @@ class Candidates:
 
 
 def shard_of(user_id: Any, count: int) -> int:
-    """A stable hash of the user: the same in every process, which Python's ``hash`` is not."""
+    """The shard of a user. Unlike Python's ``hash`` it is the same in every process."""
     return zlib.crc32(repr(user_id).encode()) % count

@@ -1,4 +1,4 @@
-"""Pure: what a delivery's state is, and what each transition writes (``docs/states.md``)."""
+"""The states of a delivery, and what each transition writes (``docs/states.md``). Pure."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Outcome:
     retry_after: float = 0
     """Seconds Telegram asks to wait; with ``FailureCause.FLOOD`` only."""
     unsent: bool = False
-    """Given back without a send: no attempt is counted."""
+    """Released without a send: no attempt is counted."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Confirmation:
     """What became of outcomes that were to be written; both empty when all went well."""
 
     unrecorded: Sequence[OutcomeRecord] = ()
-    """Outcomes that stand nowhere in the database, also after a look back."""
+    """Outcomes that are nowhere in the database, which was read again to be sure."""
     overwritten: Sequence[OutcomeRecord] = ()
     """Outcomes that the journal has; somebody replaced the user's document meanwhile."""
     error: OzhError | None = None
@@ -96,15 +96,12 @@ def was_messaged(state: Any) -> bool:
 
 
 def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
-    """(a) none, or a hold that is over -> `sending`, until the lease ends.
-
-    Who holds no date in `hold_until` stays as is, and so is not among those read back.
-    """
+    """(a) none, or a hold that is over -> `sending`, until the lease ends."""
     before = f"${campaign.state_path}"
     attempts: Any = {"$cond": [{"$isNumber": f"{before}.attempts"}, f"{before}.attempts", 0]}
     start = campaign.period_start(now)
     if start:
-        # What was swept or confirmed today may be of yesterday; where it holds until tells.
+        # An outcome written today may belong to yesterday's claim; `hold_until` tells which day.
         of_period = {"$ifNull": [f"{before}.hold_until", f"{before}.at"]}
         attempts = {"$cond": [{"$gt": [of_period, start]}, attempts, 0]}
     state: dict[str, Any] = {
@@ -117,10 +114,7 @@ def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> 
     }
     if campaign.settings.journal_collection:
         state["journal"] = True
-    [stage] = state_update(campaign, state)
-    root, holder = campaign.settings.state_field, f"${campaign.settings.state_field}"
-    can_hold = {"$in": [{"$type": f"{before}.hold_until"}, ["date", "null", "missing"]]}
-    return [{"$set": {root: {"$cond": [can_hold, stage["$set"][root], holder]}}}]
+    return state_update(campaign, state)
 
 
 def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
@@ -137,7 +131,7 @@ def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
     if outcome.message_id is not None:
         state["message_id"] = outcome.message_id
     if outcome.error:
-        # A half of a surrogate pair, as JSON may hold one, would be no UTF-8.
+        # A half of a surrogate pair, as JSON may hold one, is not valid UTF-8.
         text = outcome.error[:MAX_ERROR_TEXT].encode(errors="replace").decode()
         state["error"] = {"$literal": text}
     if outcome.state is State.SENT:
@@ -146,7 +140,7 @@ def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
 
 
 def release_update(campaign: Campaign, now: datetime) -> Pipeline:
-    """(c) a claim that the pass could not read back -> `retry`: nothing was sent on it."""
+    """(c) a claim that the pass could not read back -> `retry`: nothing was sent."""
     before = f"${campaign.state_path}"
     state = {
         "state": State.RETRY.value,

@@ -1,4 +1,4 @@
-"""Pure: values and conditions in words a support person understands."""
+"""Values and conditions in words that a support person understands. Pure."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Claimed:
 
 
 def at_path(document: Any, path: str) -> Any:
-    """The value at a dotted path; :data:`MISSING` where there is none, also inside an array."""
+    """The value at a dotted path, or :data:`MISSING`. Inside an array it is the array itself."""
     for part in path.split("."):
         if isinstance(document, list):
             return document

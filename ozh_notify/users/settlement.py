@@ -1,4 +1,4 @@
-"""Pure: stored deliveries, which of them a person may settle, and what each decision writes."""
+"""Stored deliveries, which of them a person may settle, and what each decision writes. Pure."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class StoredDelivery:
 
     @property
     def at(self) -> Any:
-        """When it was last written; a date, unless somebody else wrote it."""
+        """When it was last written. It is a date, unless another program wrote it."""
         return self.delivery.get("at")
 
     @property

@@ -98,7 +98,7 @@ def campaign(request: pytest.FixtureRequest, environment: dict[str, str]) -> Cam
 
 
 async def fill(users: Users, campaign: Campaign) -> None:
-    """Everybody, and the recommended indexes as `indexes --create` makes them."""
+    """All users, and the recommended indexes as `indexes --create` makes them."""
     users.insert_many(discounts() if campaign.name == "discount" else bonuses())
     kinds = registry().values()
     async with OperatorQueries(campaign.settings) as desk:
@@ -215,6 +215,23 @@ async def test_what_status_counts_for_a_morning_is_counted_by_indexes(
         stages = list(_stages(users.database.command({"explain": plain})))
         assert "COLLSCAN" not in {stage["stage"] for stage in stages}
         assert {stage["indexName"] for stage in stages if "indexName" in stage} == {index}
+
+
+async def test_the_reasons_of_a_dry_run_are_counted_by_the_campaigns_index(
+    campaign: Campaign, users: Users
+) -> None:
+    """The counts cost what the population costs, and not the whole collection."""
+    await fill(users, campaign)
+    with heard("aggregate") as asked:
+        store = JournaledPassStore(campaign.settings, campaign)
+        held = await store.funnel(Query(campaign, now()))
+        await store.close()
+    assert sum(held.values()) > 4000
+    [command] = asked
+    plain = {k: v for k, v in command.items() if k not in NOT_A_QUERY and k[0] != "$"}
+    stages = list(_stages(users.database.command({"explain": plain})))
+    assert "COLLSCAN" not in {stage["stage"] for stage in stages}
+    assert {one["indexName"] for one in stages if "indexName" in one} == {f"ozh_{campaign.key}"}
 
 
 async def test_without_the_indexes_the_same_queries_read_the_whole_collection(

@@ -1,4 +1,4 @@
-"""The claim itself, on the real server: it repeats every criterion, and writes where it can."""
+"""The filter of a claim, on the real server."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NO_DATES = ("soon", 5, 1.5, True, {"a": 1}, [ago(days=1)])
 GOOD = (None, ago(days=1))
 
 
-async def test_who_came_to_hold_no_date_since_the_scan_is_left_as_is(
+async def test_a_user_whose_hold_became_odd_since_the_scan_is_left_unchanged(
     environment: dict[str, str], users: Users
 ) -> None:
-    """The scan leaves them alone, and so does the claim: a date, null or nothing is a hold."""
+    """The claim's filter leaves them out: a hold is a date, null or missing."""
     held = [discount_user(ozh_notify={"discount": {"hold_until": at}}) for at in NO_DATES]
     free = [discount_user(ozh_notify={"discount": {"hold_until": at}}) for at in GOOD]
     free += [discount_user(), discount_user(ozh_notify=None)]

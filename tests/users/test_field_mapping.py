@@ -219,7 +219,7 @@ def test_all_that_is_wrong_is_told_at_once(inspect: Inspect) -> None:
 
 
 def test_a_field_inside_an_array_is_of_a_wrong_type(inspect: Inspect) -> None:
-    """What MongoDB would find in there is no criterion's value."""
+    """MongoDB would match values inside it, but a criterion never does."""
     people = sample(200, "wallets", [{"left": 0}])
     found = inspect(people, OZH_FIELD_BALANCE="wallets.left")
     assert "holds array (200), but number is expected" in found.errors[0].text

@@ -1,4 +1,4 @@
-"""Mute and unmute one user for all campaigns: `<state field>.muted`."""
+"""Queries of `mute` and `unmute`: one user, all campaigns, `<state field>.muted`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from ozh_notify.users.recipient import MISSING, at_path
 from ozh_notify.users.state_update import set_deep
 
 
-class MuteQueries(OperatorQueries):
+class MuteQueries:
     """Mutes and unmutes, which may be repeated. A user claimed already still gets the message."""
+
+    def __init__(self, operator: OperatorQueries) -> None:
+        self._find, self._users = operator.find, operator.users
+        self._field = operator.settings.state_field
 
     async def mute(self, user: str) -> tuple[int, int]:
         """Mute a user: how many documents there are, and how many were changed.
@@ -22,8 +26,8 @@ class MuteQueries(OperatorQueries):
         Raises:
             ConfigError: no user has that name, or a state field cannot hold it; nothing is written.
         """
-        field = self.settings.state_field
-        found = await self.find(user)
+        field = self._field
+        found = await self._find(user)
         self._writable(found)
         # A pipeline: a plain `$set` of a path fails where the state field is null.
         update = [{"$set": set_deep(f"{field}.muted", True)}]
@@ -32,14 +36,14 @@ class MuteQueries(OperatorQueries):
 
     async def unmute(self, user: str) -> tuple[int, int]:
         """Take the mute away. Returns and raises what :meth:`mute` does."""
-        path = f"{self.settings.state_field}.muted"
-        found = await self.find(user)
+        path = f"{self._field}.muted"
+        found = await self._find(user)
         self._writable(found)
-        where = {self.settings.state_field: CAN_HOLD_FIELDS, path: {"$exists": True}}
+        where = {self._field: CAN_HOLD_FIELDS, path: {"$exists": True}}
         return len(found), await self._write(found, where, {"$unset": {path: ""}})
 
     def _writable(self, found: Sequence[Mapping[str, Any]]) -> None:
-        field = self.settings.state_field
+        field = self._field
         for user in found:
             value = at_path(user, field)
             if not (value is MISSING or value is None or isinstance(value, Mapping)):
@@ -53,6 +57,6 @@ class MuteQueries(OperatorQueries):
         changed = 0
         for user in found:
             with with_time_limit("change the user"):
-                result = await self.users.update_one({"_id": user["_id"], **where}, update)
+                result = await self._users.update_one({"_id": user["_id"], **where}, update)
             changed += result.modified_count
         return changed
