@@ -171,13 +171,14 @@ class MongoPassStore:
         }
 
     async def _population_index(self, query: Query) -> str | None:
-        """The campaign's index, if it is partial on the population and exists.
+        """The campaign's index, if it exists and has all users of the population.
 
         The funnel has no condition on the first key, so MongoDB takes the index only by a hint;
-        without it the funnel reads the whole collection.
+        without it the funnel reads the whole collection. The first keys of the daily bonus have
+        few values, between which the server skips to the last days.
         """
         wanted = self.campaign.index()
-        if query.chats or not wanted.partial:
+        if query.chats or not indexes.has_population(wanted, self.campaign, query.now):
             return None
         have = indexes.existing(await self.db.index_descriptions())
         [status] = indexes.compare([wanted], have)

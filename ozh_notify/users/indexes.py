@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign, Index
@@ -126,6 +127,12 @@ def _status_of(index: Index, have: Sequence[ExistingIndex]) -> IndexStatus:
     taken = {e.name for e in have}
     names = [index.name, *(f"{index.name}_{n}" for n in range(2, len(taken) + 3))]
     return IndexStatus(index, best, next(name for name in names if name not in taken))
+
+
+def has_population(index: Index, campaign: Campaign, now: datetime) -> bool:
+    """Whether every user of a campaign's population is in an index of its users."""
+    wanted = _plain({c.field: c.condition for c in campaign.population_criteria(now)})
+    return _plain(index.partial).items() <= wanted.items()
 
 
 def _same(index: Index, other: ExistingIndex) -> bool:
