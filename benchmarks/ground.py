@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from ozh_notify.campaigns import registry
 from ozh_notify.config.load import load
 from ozh_notify.config.settings import Settings
-from ozh_notify.messaging.message import Composer
+from ozh_notify.messaging.composer import Composer
 from ozh_notify.sandbox import mongo
 from ozh_notify.users.indexes import recommended
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ User = Annotated[
         min=1,
         max=CHAT_ID_BOUND - 1,
         metavar="CHAT_ID",
-        help="Message only these users; repeat it for several.",
+        help="Message only these users; repeat it for several. With --test-to: whose message.",
     ),
 ]
 Again = Annotated[
@@ -93,6 +94,7 @@ def check_combination(
     test_to: int | None,
     lang: str | None,
     rate: float | None,
+    users: Sequence[int],
 ) -> None:
     """Refuse options that do not go together.
 
@@ -109,6 +111,8 @@ def check_combination(
         raise typer.BadParameter("it goes with --test-to only", param_hint="--lang")
     if lang is not None and not parse_language(lang):
         raise typer.BadParameter("expected a language code such as en", param_hint="--lang")
+    if test_to is not None and len(users) > 1:
+        raise typer.BadParameter("a preview is one user's message: name one", param_hint="--user")
     if again and campaign.once == "day":
         raise typer.BadParameter(
             f"{campaign.name} is sent again every day anyway", param_hint="--again"

@@ -127,8 +127,9 @@ def _print_preview(shown: DryRunDetails, result: Result, redact: Redact) -> None
         keys = ("first_name", "chat_id", "language", "template", "id")
         rows = [tuple(recipient[key] for key in keys) for recipient in shown.recipients]
         print_table("first recipients, newest first", columns, rows, redact)
-    button = f"\n\n[ {shown.button} ]" if shown.button else ""
-    text = Text(redact(shown.text + button))
+    media = f"< {shown.media} >\n\n" if shown.media else ""
+    buttons = "".join(f"\n[ {button} ]" for button in shown.buttons)
+    text = Text(redact(f"{media}{shown.text}" + (f"\n{buttons}" if buttons else "")))
     show(
         Panel(
             text, title=f"the message ({shown.template})", width=min(MESSAGE_WIDTH, console().width)

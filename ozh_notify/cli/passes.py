@@ -7,10 +7,11 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -66,7 +67,14 @@ def parse_pass_command(
     """Make one pass of the campaign that the command is called after."""
     campaign = registry()[str(context.command.name)]
     pass_options.check_combination(
-        campaign, dry_run=dry_run, at=at, again=again, test_to=test_to, lang=lang, rate=rate
+        campaign,
+        dry_run=dry_run,
+        at=at,
+        again=again,
+        test_to=test_to,
+        lang=lang,
+        rate=rate,
+        users=user or (),
     )
     options = PassOptions(
         dry_run=dry_run,
@@ -199,15 +207,25 @@ async def send_preview(campaign: Campaign, asked: PassArguments, redact: Redacto
     from ozh_notify.passes.sample_send import send_sample
 
     started_at = datetime.now(timezone.utc)
-    bot, outcome = await send_sample(
-        campaign, TelegramSender(campaign.settings), asked.test_to or 0, asked.lang or ""
-    )
+    user = await find_preview_user(campaign, asked.options.chats)
+    sender = TelegramSender(campaign.settings)
+    bot, outcome = await send_sample(campaign, sender, asked.test_to or 0, asked.lang or "", user)
     result = Result.without_pass(campaign.name, started_at, bot=bot, sent=1)
     print_pass_result(result, asked, redact)
     logging.getLogger(__name__).info(
         "message %s went to chat %s", outcome.message_id, asked.test_to
     )
     return result.exit_code
+
+
+async def find_preview_user(campaign: Campaign, chats: tuple[int, ...]) -> Mapping[str, Any] | None:
+    """The document of the user whose message is previewed, where ``--user`` names one."""
+    if not chats:
+        return None
+    from ozh_notify.mongo.operator_queries import OperatorQueries
+
+    async with OperatorQueries(campaign.settings) as queries:
+        return (await queries.find(str(chats[0])))[0]
 
 
 def print_pass_result(result: Result, asked: PassArguments, redact: Redactor) -> None:

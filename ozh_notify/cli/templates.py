@@ -95,7 +95,8 @@ def render_samples(campaign: Campaign) -> Iterator[tuple[TemplateFile, str]]:
     Raises:
         ConfigError: a template is wrong.
     """
-    from ozh_notify.messaging.message import SAMPLE_NAMES, Composer, plain_text
+    from ozh_notify.messaging.composer import SAMPLE_NAMES, Composer
+    from ozh_notify.messaging.message import plain_text
 
     composer = Composer(campaign)
     for file in composer.files:

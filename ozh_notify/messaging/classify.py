@@ -34,6 +34,14 @@ CONTENT = re.compile(
 )
 """400s that say that the text or a button is wrong, for every user."""
 
+MEDIA = re.compile(
+    r"wrong (remote )?file|file.?identifier|failed to get http url content|file_?reference"
+    r"|wrong type of the web page|web_?page|there is no (photo|animation|video)|media_|photo_"
+    r"|image_process_failed|video_|wrong padding|can't use file of type|file is too big",
+    re.IGNORECASE,
+)
+"""400s that say that Telegram cannot use the photo, the animation or the video."""
+
 
 def classify(error: TelegramError) -> Outcome:
     """What a failed send says about the user, the message or the bot."""
@@ -57,9 +65,15 @@ def _refused(code: int, text: str) -> Outcome:
         return Outcome(State.UNREACHABLE, None, text, FailureCause.CHAT)
     if code == 403 or UNREACHABLE_USER.search(text):
         return Outcome(State.UNREACHABLE, None, text, FailureCause.USER)
-    if code == 413 or (code == 400 and CONTENT.search(text)):
+    is_content = CONTENT.search(text) or MEDIA.search(text)
+    if code == 413 or (code == 400 and is_content):
         return Outcome(State.REJECTED, None, text, FailureCause.CONTENT)
     return Outcome(State.REJECTED, None, text, FailureCause.BOT)
+
+
+def is_media_refusal(outcome: Outcome) -> bool:
+    """Whether Telegram refused the medium of the message, and so did not deliver it."""
+    return outcome.state is State.REJECTED and bool(MEDIA.search(outcome.error))
 
 
 def unknown(text: str) -> Outcome:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import replace
+from typing import Any
 
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.constants import ParseMode
 from telegram.error import TelegramError
 from telegram.warnings import PTBUserWarning
 
-from ozh_notify.campaigns import Button
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.logs import Redactor
-from ozh_notify.messaging.classify import classify, unknown, why_refused
-from ozh_notify.messaging.message import Message
+from ozh_notify.messaging.classify import classify, is_media_refusal, unknown, why_refused
+from ozh_notify.messaging.message import Keyboard, Message, MessageButton
 from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import RequestRefused, TooManyRequests
 from ozh_notify.messaging.transport import AiohttpRequest, message_id
 from ozh_notify.users.delivery_state import Outcome, State
+
+log = logging.getLogger(__name__)
+
+KEPT_KEYBOARDS = 1000
+"""Keyboards kept ready for Telegram: most users have the same one."""
 
 MAX_IN_FLIGHT = 256
 """The most requests in flight; so many are used only where rate x latency needs them."""
@@ -44,8 +50,9 @@ class TelegramSender:
         )
         self._where = settings.telegram_api_url
         # Passed on only when set: the parameter came in python-telegram-bot 21.7.
-        self._extra = {"allow_paid_broadcast": True} if settings.paid_broadcast else None
-        self._markups: dict[Button, InlineKeyboardMarkup] = {}
+        self._extra = {"allow_paid_broadcast": True} if settings.paid_broadcast else {}
+        self._markups: dict[Keyboard, InlineKeyboardMarkup] = {}
+        self._refused_pictures = 0
 
     async def open(self) -> str:
         """Check the token by ``getMe``; returns the user name of the bot.
@@ -97,21 +104,30 @@ class TelegramSender:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._refused_pictures:
+            text = "%d messages went out as text: Telegram refused the user's own picture"
+            log.warning(text, self._refused_pictures)
+            self._refused_pictures = 0
         await self._bot.shutdown()
         # Before 22 a bot that could not be initialized leaves its connections open.
         await self._request.shutdown()
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
-        """Send one message once; every expected ending is an outcome, not an exception."""
+        """Send one message once; every expected ending is an outcome, not an exception.
+
+        If Telegram refuses the user's own picture, the text is sent without it, once.
+        """
+        outcome = await self._attempt(chat_id, message)
+        if message.media and message.media.is_own and is_media_refusal(outcome):
+            self._refused_pictures += 1
+            log.info("chat %s gets the text alone: %s", chat_id, outcome.error)
+            outcome = await self._attempt(chat_id, replace(message, media=None))
+        return outcome
+
+    async def _attempt(self, chat_id: int, message: Message) -> Outcome:
         message_id.set(None)
         try:
-            await self._bot.send_message(
-                chat_id,
-                message.html,
-                parse_mode=ParseMode.HTML,
-                reply_markup=self._markup(message.button),
-                api_kwargs=self._extra,
-            )
+            await self._call(chat_id, message)
         except TelegramError as error:
             outcome = classify(error)
             return replace(outcome, error=self._redact(outcome.error))  # the text will be stored
@@ -121,11 +137,46 @@ class TelegramSender:
         number = message_id.get()
         return Outcome(State.SENT, number) if number else unknown("a reply without a message")
 
-    def _markup(self, button: Button | None) -> InlineKeyboardMarkup | None:
-        if button is None:
+    async def _call(self, chat_id: int, message: Message) -> None:
+        """The method of the Bot API that the message needs."""
+        options: dict[str, Any] = {
+            "parse_mode": ParseMode.HTML,
+            "reply_markup": self._markup(message.keyboard),
+            "disable_notification": message.silent or None,
+            "protect_content": message.protect or None,
+        }
+        if message.media is None:
+            preview = {"link_preview_options": {"is_disabled": not message.link_preview}}
+            extra = {**preview, **self._extra}
+            await self._bot.send_message(chat_id, message.html, api_kwargs=extra, **options)
+            return
+        options.update(caption=message.html, api_kwargs=self._extra)
+        file = message.media.file
+        match message.media.kind:
+            case "photo":
+                await self._bot.send_photo(chat_id, file, **options)
+            case "animation":
+                await self._bot.send_animation(chat_id, file, **options)
+            case "video":
+                await self._bot.send_video(chat_id, file, **options)
+
+    def _markup(self, keyboard: Keyboard) -> InlineKeyboardMarkup | None:
+        if not keyboard:
             return None
-        if button not in self._markups:
-            kind = "url" if button.is_url else "callback_data"
-            key = InlineKeyboardButton(button.text, **{kind: button.target})  # type: ignore[arg-type]
-            self._markups[button] = InlineKeyboardMarkup([[key]])
-        return self._markups[button]
+        if keyboard not in self._markups:
+            if len(self._markups) >= KEPT_KEYBOARDS:
+                self._markups.clear()
+            rows = [[_button(one) for one in row] for row in keyboard]
+            self._markups[keyboard] = InlineKeyboardMarkup(rows)
+        return self._markups[keyboard]
+
+
+def _button(button: MessageButton) -> InlineKeyboardButton:
+    """As the Bot API takes it: older versions of the library do not know every parameter."""
+    target: Any = button.target
+    if button.kind == "web_app":
+        target = {"url": button.target}
+    elif button.kind == "copy_text":
+        target = {"text": button.target}
+    style = {"style": button.style} if button.style else {}
+    return InlineKeyboardButton(button.text, api_kwargs={button.kind: target, **style})

@@ -13,9 +13,13 @@ from ozh_notify.messaging import html as telegram_html
 
 
 def check_rendered(
-    path: str, source: str, template: jinja2.Template, variables: Mapping[str, Any]
+    path: str,
+    source: str,
+    template: jinja2.Template,
+    variables: Mapping[str, Any],
+    limit: int = telegram_html.TEXT_LIMIT,
 ) -> None:
-    """Render a template once; Telegram would take the result as a message.
+    """Render a template once; Telegram would take the result, of at most ``limit`` characters.
 
     Raises:
         ConfigError: it would not, or an expression fails; with file and line.
@@ -26,14 +30,25 @@ def check_rendered(
     except telegram_html.HtmlError as error:
         line = _nearest_line(source, html, error)
         raise ConfigError(f"{path}:{line}: Telegram would refuse it: {error}") from None
+    except jinja2.UndefinedError as error:
+        hint = "not every user has it: write {% if … %} around it"
+        raise ConfigError(f"{path}:{_failing_line(error, path)}: {error}; {hint}") from None
     except Exception as error:
         raise ConfigError(f"{path}:{_failing_line(error, path)}: {error}") from None
-    if parsed.length > telegram_html.TEXT_LIMIT:
-        raise ConfigError(
-            f"{path}:1: {parsed.length} characters; Telegram takes {telegram_html.TEXT_LIMIT}"
-        )
+    if parsed.length > limit:
+        what = " below a picture" if limit == telegram_html.CAPTION_LIMIT else ""
+        raise ConfigError(f"{path}:1: {parsed.length} characters; Telegram takes {limit}{what}")
     if not parsed.text.strip():
         raise ConfigError(f"{path}:1: the message would be empty")
+
+
+def renders(template: jinja2.Template, variables: Mapping[str, Any]) -> bool:
+    """Whether no expression of a template fails for these variables."""
+    try:
+        template.render(variables)
+    except Exception:
+        return False
+    return True
 
 
 def _nearest_line(source: str, html: str, error: telegram_html.HtmlError) -> int:

@@ -48,15 +48,25 @@ class UnreadFile:
 
 
 def template_files(campaign: Campaign) -> tuple[TemplateFile, ...]:
-    """The files of a campaign, the one without a language first.
+    """The texts of a campaign, the one without a language first.
 
     Raises:
         ConfigError: a file name holds something that is not a language code, or two files are
             for one language.
     """
-    files = {"": _default_file(campaign)}
+    return (_default_file(campaign, ".html"), *_translations(campaign, ".html"))
+
+
+def options_files(campaign: Campaign) -> tuple[TemplateFile, ...]:
+    """The ``NAME.toml`` files of a campaign; there may be none. Raises as `template_files`."""
+    default = _default_file(campaign, ".toml")
+    return (*([default] if default.path.is_file() else ()), *_translations(campaign, ".toml"))
+
+
+def _translations(campaign: Campaign, suffix: str) -> tuple[TemplateFile, ...]:
+    files: dict[str, TemplateFile] = {}
     folder = campaign.settings.templates_dir
-    for path in sorted(folder.glob(f"{campaign.key}.*.html")) if folder else ():
+    for path in sorted(folder.glob(f"{campaign.key}.*{suffix}")) if folder else ():
         language = _language_of(path, campaign.key)
         if language in files:
             raise ConfigError(f"{files[language].path} and {path} are for one language: keep one")
@@ -107,8 +117,8 @@ def package_folder(campaign: type[Campaign]) -> Path:
     return (Path(origin).parent if origin else Path()) / "templates"
 
 
-def _default_file(campaign: Campaign) -> TemplateFile:
-    name, folder = f"{campaign.key}.html", campaign.settings.templates_dir
+def _default_file(campaign: Campaign, suffix: str) -> TemplateFile:
+    name, folder = f"{campaign.key}{suffix}", campaign.settings.templates_dir
     if folder and (own := folder / name).is_file():
         return TemplateFile(campaign.name, "", own, built_in=False)
     path = package_folder(type(campaign)) / name
@@ -116,7 +126,7 @@ def _default_file(campaign: Campaign) -> TemplateFile:
 
 
 def _language_of(path: Path, key: str) -> str:
-    code = path.name[len(key) + 1 : -len(".html")]
+    code = path.stem[len(key) + 1 :]
     if language := parse_language(code):
         return language
     raise ConfigError(f"{path}: {code!r} is not a language code such as ru or pt-br")

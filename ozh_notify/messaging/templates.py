@@ -1,77 +1,126 @@
-"""Jinja templates: where they come from, which words they may use, and their filters."""
+"""Jinja environments: where templates come from, which words they may use, and their filters."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import jinja2
 from jinja2 import meta, nodes
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.errors import ConfigError
+from ozh_notify.messaging import filters
 from ozh_notify.messaging.template_files import ENCODING, TemplateFile, package_folder
+from ozh_notify.messaging.user_fields import paths_in
+
+LANGUAGE = "_language"
+"""The variable that holds the language of the template, for the filters."""
+
+RUSSIAN = ("", "ru")
+"""Languages whose templates write dates and numbers as Russian does; the usual text is Russian."""
 
 
-def environment(campaign: Campaign) -> jinja2.Environment:
-    """Compiles the templates of a campaign: the operator's folder first, then the package's."""
+@dataclass(frozen=True)
+class Text:
+    """A compiled text of a campaign."""
+
+    file: TemplateFile
+    template: jinja2.Template
+    source: str
+    names: frozenset[str]
+    """The variables that it uses."""
+    paths: frozenset[str]
+    """The fields of the user's document that it names."""
+
+
+def environment(campaign: Campaign, *, html: bool) -> jinja2.Environment:
+    """Compiles the templates of a campaign: the operator's folder first, then the package's.
+
+    ``html`` escapes what is filled in; texts and targets of buttons are not HTML.
+    """
     loaders: list[jinja2.BaseLoader] = []
     if campaign.settings.templates_dir:
         loaders.append(jinja2.FileSystemLoader(campaign.settings.templates_dir, encoding=ENCODING))
     loaders.append(jinja2.FileSystemLoader(package_folder(type(campaign))))
+    zone = campaign.settings.zone
+
+    @jinja2.pass_context
+    def date(context: jinja2.runtime.Context, value: Any, form: str = "") -> str:
+        return filters.date(value, form, zone=zone, russian=_is_russian(context))
+
+    @jinja2.pass_context
+    def number(context: jinja2.runtime.Context, value: Any, digits: int | None = None) -> str:
+        return filters.number(value, digits, russian=_is_russian(context))
+
+    @jinja2.pass_context
+    def shown(context: jinja2.runtime.Context, value: Any) -> Any:
+        return filters.shown(value, zone=zone, russian=_is_russian(context))
+
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
+        autoescape=html,  # noqa: S701 - texts of buttons are not HTML
+        undefined=jinja2.ChainableUndefined,  # names are checked; fields may be missing
+        finalize=shown,
         auto_reload=False,
     )
-    made.filters["plural"] = plural
+    made.filters.update(plural=filters.plural, date=date, number=number)
     return made
 
 
-def compile_file(env: jinja2.Environment, file: TemplateFile) -> tuple[jinja2.Template, str]:
-    """A template and its source.
+def _is_russian(context: jinja2.runtime.Context) -> bool:
+    return str(context.get(LANGUAGE, "")).partition("-")[0] in RUSSIAN
+
+
+def compile_text(env: jinja2.Environment, file: TemplateFile, known: set[str]) -> Text:
+    """The text of a file.
 
     Raises:
-        ConfigError: it cannot be read or does not compile; with file and line.
+        ConfigError: it cannot be read, does not compile, or names an unknown variable; with file
+            and line.
     """
+    source = read_source(file.path)
     try:
         template = env.get_template(file.path.name)
-        return template, file.path.read_text(encoding=ENCODING)
     except jinja2.TemplateSyntaxError as error:
         where = error.filename or file.path
         raise ConfigError(f"{where}:{error.lineno}: {error.message}") from None
-    except jinja2.TemplateNotFound:
-        raise ConfigError(f"there is not a template {file.path}") from None
-    except UnicodeDecodeError as error:
-        line = bytes(error.object[: error.start]).count(b"\n") + 1
-        raise ConfigError(f"{file.path}:{line}: it is not UTF-8 text") from None
-    except OSError as error:
-        raise ConfigError(f"{file.path} cannot be read: {error.strerror}") from None
+    except jinja2.TemplateNotFound as error:
+        raise ConfigError(f"{file.path} includes {error.name}, which does not exist") from None
+    names = check_names(env, str(file.path), source, known)
+    return Text(file, template, source, names, paths_in(env, str(file.path), source))
 
 
-def check_variables(env: jinja2.Environment, path: str, source: str, known: set[str]) -> None:
-    """Every word that a template uses is one of ``known``.
+def read_source(path: Path) -> str:
+    """What is in a file.
 
     Raises:
-        ConfigError: one is not; with file and line.
+        ConfigError: it cannot be read; with its path, and with the line that is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding=ENCODING)
+    except UnicodeDecodeError as error:
+        line = bytes(error.object[: error.start]).count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: it is not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def check_names(
+    env: jinja2.Environment, path: str, source: str, known: set[str], *, first_line: int = 1
+) -> frozenset[str]:
+    """The variables that a template uses; it begins in ``first_line`` of a file.
+
+    Raises:
+        ConfigError: one of them is not among ``known``; with file and line.
     """
     tree = env.parse(source)
-    for unknown in sorted(meta.find_undeclared_variables(tree) - known):
-        used = (n.lineno for n in tree.find_all(nodes.Name) if n.name == unknown)
+    names = meta.find_undeclared_variables(tree)
+    for unknown in sorted(names - known):
+        line = min(n.lineno for n in tree.find_all(nodes.Name) if n.name == unknown)
         raise ConfigError(
-            f"{path}:{min(used)}: {unknown!r} is not a variable of this template; "
+            f"{path}:{line + first_line - 1}: {unknown!r} is not a variable of this template; "
             f"it has {', '.join(sorted(known))}"
         )
-
-
-def words_of(env: jinja2.Environment, source: str) -> set[str]:
-    """The words that a template uses."""
-    return set(meta.find_undeclared_variables(env.parse(source)))
-
-
-def plural(count: object, one: str, few: str, many: str) -> str:
-    """The Russian form for a number: 1 день, 3 дня, 5 дней, 2.5 дня."""
-    number = float(str(count))
-    if not number.is_integer():
-        return few
-    if number % 100 in (11, 12, 13, 14):
-        return many
-    return one if number % 10 == 1 else few if number % 10 in (2, 3, 4) else many
+    return frozenset(names)

@@ -31,6 +31,8 @@ class Claims:
 
     def __init__(self, db: UsersCollection, campaign: Campaign) -> None:
         self._db, self._campaign = db, campaign
+        self.message_fields: tuple[str, ...] = ()
+        """Fields that are read with each user, because the message names them."""
 
     async def claim(self, ids: Sequence[Any], query: Query, claim_id: str, run: str) -> Claimed:
         """Claim the users of a batch who still qualify; repeatable by its claim id."""
@@ -109,7 +111,7 @@ class Claims:
         wanted = [s.field_chat_id, s.field_first_name, s.field_language, f"{state_path}.attempts"]
         where, fields = (
             {"_id": {"$in": list(ids)}, f"{state_path}.claim": claim_id},
-            projection(*wanted, *baseline_paths(self._campaign)),
+            projection(*wanted, *baseline_paths(self._campaign), *self.message_fields),
         )
         found = await self._db.retry(
             lambda: self._db.collection.find(where, fields).to_list(None), "read a claim back"
@@ -131,4 +133,5 @@ class Claims:
             claimed_at=at,
             claimed_monotonic=monotonic,
             attempts=attempts if isinstance(attempts, int) and 0 < attempts < 2**31 else 1,
+            fields=recipient.fields_at(user, self.message_fields),
         )

@@ -52,6 +52,10 @@ class MongoPassStore:
         self.users, self.retry = self.db.collection, self.db.retry
         self._claims = Claims(self.db, campaign)
 
+    def also_read(self, paths: Sequence[str]) -> None:
+        """Read these fields with each user: the message names them."""
+        self._claims.message_fields = tuple(paths)
+
     async def close(self) -> None:
         """Close all connections."""
         await self.db.close()
@@ -210,6 +214,7 @@ class MongoPassStore:
         """Names and chats of a few users, for the dry run's list of first recipients."""
         s = self.settings
         wanted = [s.field_chat_id, s.field_first_name, s.field_language, self.campaign.sort_field()]
+        wanted += self._claims.message_fields
         cursor = self.users.find({"_id": {"$in": list(ids)}}, projection(*wanted))
         found = await self.db.fetch_all(cursor, "read the first recipients")
         place = {repr(i): n for n, i in enumerate(ids)}

@@ -123,7 +123,7 @@ async def send(chat: int, html: str, open_sender: Callable[[], MessageSender], p
         sender = open_sender()
         await sender.open()
         await pacer.turn()
-        outcome = await sender.send(chat, Message(html, None))
+        outcome = await sender.send(chat, Message(html))
     except OzhError as error:
         return str(error)
     return "" if outcome.state is State.SENT else outcome.error

@@ -76,9 +76,7 @@ async def _send_digest(settings: Settings) -> None:
     sender = TelegramSender(settings)
     try:
         bot = await sender.open()
-        outcome = await sender.send(
-            settings.admin_chat_id or 0, Message(_text(settings, bot), None)
-        )
+        outcome = await sender.send(settings.admin_chat_id or 0, Message(_text(settings, bot)))
     finally:
         await sender.close()
     if outcome.state is not State.SENT:

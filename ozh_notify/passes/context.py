@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
 from ozh_notify.errors import Incomplete
-from ozh_notify.messaging.message import Composer
+from ozh_notify.messaging.composer import Composer
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.stop import Stop

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ozh_notify.config.settings import SEND_LIMIT, local
 from ozh_notify.errors import Incomplete
-from ozh_notify.messaging.message import Unrenderable
+from ozh_notify.messaging.composer import Unrenderable
 from ozh_notify.passes.breaker import Breaker
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.latency import MovingAverage, SendTimes
@@ -133,7 +133,9 @@ class Dispatcher:
         if not recipient.chat_id:
             return unsent("the chat id became unusable")
         try:
-            message = self._context.composer.compose(recipient.first_name, recipient.language)
+            message = self._context.composer.compose(
+                recipient.first_name, recipient.language, recipient.chat_id, recipient.fields
+            )
         except Unrenderable as error:
             return Outcome(State.REJECTED, error=str(error), cause=FailureCause.CONTENT)
         return await self._context.sender.send(recipient.chat_id, message)

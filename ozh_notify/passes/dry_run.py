@@ -8,7 +8,8 @@ from typing import Any
 from ozh_notify.campaigns import Campaign
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
-from ozh_notify.messaging.message import Composer, plain_text
+from ozh_notify.messaging.composer import Composer
+from ozh_notify.messaging.message import plain_text
 from ozh_notify.passes.ports import PassStore
 from ozh_notify.passes.result import DryRunDetails
 from ozh_notify.users.audience import Query
@@ -23,7 +24,7 @@ FREE_RATE = 30
 """Messages per second above which paid broadcast is charged (Bots FAQ)."""
 STARS_EACH = 0.1
 """Stars per message above the free rate (Bots FAQ)."""
-NOBODY: dict[str, Any] = {"first_name": "Анна", "language": ""}
+NOBODY: dict[str, Any] = {"first_name": "Анна", "language": "", "chat_id": 0}
 """The message is rendered for this name where no user is found."""
 
 
@@ -50,13 +51,19 @@ async def describe(
     users = await store.users_by_id(first)
     recipients = tuple(_recipient(user, campaign.settings, composer) for user in users)
     sample = recipients[0] if recipients else NOBODY
-    message = composer.compose(str(sample["first_name"]), str(sample["language"]))
+    message = composer.compose(
+        str(sample["first_name"]),
+        str(sample["language"]),
+        int(sample["chat_id"] or 0),
+        composer.fields_of(users[0]) if users else {},
+    )
     return DryRunDetails(
         population=campaign.population,
         recipients=recipients,
         text=plain_text(message),
         template=str(composer.file_for(str(sample["language"]))),
-        button=f"{message.button.text} -> {message.button.target}" if message.button else None,
+        buttons=tuple(str(button) for button in message.buttons),
+        media=str(message.media) if message.media else None,
         seconds=round(count / rate, 1),
         stars=_stars(count, campaign.settings),
         held_out=found.controls,

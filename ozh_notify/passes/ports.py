@@ -32,6 +32,9 @@ class PassStore(Protocol):
     async def check_clock(self, clock: Clock) -> None:
         """Compare this machine's clock with MongoDB's; one that is far off is an error."""
 
+    def also_read(self, paths: Sequence[str]) -> None:
+        """Read these fields with each user: the message names them."""
+
     async def sample(self, size: int) -> list[dict[str, Any]]:
         """The newest users, to see whether the field mapping can be right."""
 

@@ -36,7 +36,10 @@ class DryRunDetails:
     text: str
     template: str
     """The file that the text comes from, or ``built in``."""
-    button: str | None
+    buttons: tuple[str, ...]
+    """Each as ``text -> target``."""
+    media: str | None
+    """The photo, animation or video above the text."""
     seconds: float
     """How long the pass would take at the set rate."""
     stars: float | None

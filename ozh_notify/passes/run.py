@@ -15,7 +15,7 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.clock import Clock
 from ozh_notify.config.settings import Settings, database, local
 from ozh_notify.errors import OzhError
-from ozh_notify.messaging.message import Composer
+from ozh_notify.messaging.composer import Composer
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.messaging.template_files import campaign_unread_files
 from ozh_notify.passes import dry_run, preparation
@@ -96,7 +96,7 @@ class Pass:
         open_sender: Callable[[], MessageSender] | None,
         servers: AsyncExitStack,
     ) -> None:
-        composer = Composer(self.campaign)
+        composer = Composer(self.campaign, self.run_id)
         preparation.refuse_slow_rate(self.rate)
         for unread in campaign_unread_files(self.campaign):
             log.warning("%s", unread)
@@ -104,6 +104,7 @@ class Pass:
             return
         sender = open_sender() if open_sender else None
         self._store = store = open_store()
+        store.also_read(composer.user_paths)
         servers.push_async_callback(store.close)
         self.stop.on_signal(lambda: store.set_deadline(WRITES_AFTER_SIGNAL))
         if sender:

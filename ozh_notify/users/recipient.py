@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -44,6 +44,8 @@ class Recipient:
     """Claims that led to a send in this period, this one included."""
     assignment: Mapping[str, Any] = field(default_factory=dict)
     """What a running experiment writes into the journal's entry; empty without one."""
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Values of the document that the message names, by dotted path."""
 
     @property
     def is_control(self) -> bool:
@@ -70,6 +72,19 @@ def at_path(document: Any, path: str) -> Any:
     for part in path.split("."):
         if isinstance(document, list):
             return document
+        if not isinstance(document, Mapping) or part not in document:
+            return MISSING
+        document = document[part]
+    return document
+
+
+def fields_at(document: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """The values at dotted paths; a path that leads into an array is :data:`MISSING`."""
+    return {path: _through_objects(document, path) for path in paths}
+
+
+def _through_objects(document: Any, path: str) -> Any:
+    for part in path.split("."):
         if not isinstance(document, Mapping) or part not in document:
             return MISSING
         document = document[part]

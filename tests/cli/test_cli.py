@@ -115,7 +115,8 @@ def test_a_dry_run_adds_a_preview_and_needs_no_token(ozh: Ozh, users: Users) -> 
     assert values["dry_run"] is True
     assert values["held"] == {"already offered": 1}
     assert set(values["preview"]) == {
-        *("population", "recipients", "text", "template", "button", "seconds", "stars", "held_out")
+        *("population", "recipients", "text", "template", "buttons", "media", "seconds", "stars"),
+        "held_out",
     }
 
 

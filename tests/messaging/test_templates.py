@@ -12,15 +12,16 @@ from pymongo.collection import Collection
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
 from ozh_notify.errors import ConfigError
+from ozh_notify.messaging.composer import SAMPLE_NAMES, Composer, Unrenderable
+from ozh_notify.messaging.filters import plural
 from ozh_notify.messaging.html import TEXT_LIMIT, parse
-from ozh_notify.messaging.message import SAMPLE_NAMES, Composer, Unrenderable, plain_text
+from ozh_notify.messaging.message import plain_text
 from ozh_notify.messaging.template_files import (
     TemplateFile,
     UnreadFile,
     package_folder,
     unread_files,
 )
-from ozh_notify.messaging.templates import plural
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.recipient import clean_name, parse_language
 from tests.conftest import Ozh

@@ -101,15 +101,15 @@ def test_check_names_the_file_of_each_text(ozh: Ozh, folder: Path) -> None:
     (folder / "discont.html").write_text("Lost")
     (folder / "daily_bonus.html").write_text("Mine")
     lines: dict[str, Any] = {
-        line["about"]: line
-        for line in ozh("check", "--json", OZH_TEMPLATES_DIR=str(folder)).json()["lines"]
+        line["subject"]: line
+        for line in ozh("check", "--json", OZH_TEMPLATES_DIR=str(folder)).json()["results"]
     }
     assert lines["template daily_bonus"]["verdict"] == "ok"
-    assert lines["template daily_bonus"]["found"].startswith(str(folder / "daily_bonus.html"))
+    assert lines["template daily_bonus"]["finding"].startswith(str(folder / "daily_bonus.html"))
     assert lines["template discount"]["verdict"] == "warning"
-    assert lines["template discount"]["found"].startswith("built in")
+    assert lines["template discount"]["finding"].startswith("built in")
     assert lines["template discont.html"]["verdict"] == "problem"
-    assert "did you mean discount.html?" in lines["template discont.html"]["do"]
+    assert "did you mean discount.html?" in lines["template discont.html"]["remedy"]
 
 
 def test_a_preview_can_be_in_another_language(

@@ -37,7 +37,7 @@ from tests.helpers.users import discount_user
 
 Users = Collection[dict[str, Any]]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-HELLO = Message("hello", None)
+HELLO = Message("hello")
 
 
 @asynccontextmanager
@@ -471,10 +471,10 @@ def test_a_key_log_that_cannot_be_opened_is_named(ozh: Ozh) -> None:
     assert "/nowhere/keys" in result.json()["error"]
     assert "SSLKEYLOGFILE" in result.json()["error"]
     assert "Traceback" not in result.err
-    lines = ozh("check", "--json", SSLKEYLOGFILE="/nowhere/keys").json()["lines"]
-    [bot] = [line for line in lines if line["about"] == "bot"]
+    lines = ozh("check", "--json", SSLKEYLOGFILE="/nowhere/keys").json()["results"]
+    [bot] = [line for line in lines if line["subject"] == "bot"]
     assert bot["verdict"] == "problem"
-    assert "SSLKEYLOGFILE" in bot["found"]
+    assert "SSLKEYLOGFILE" in bot["finding"]
 
 
 @pytest.mark.parametrize("status", [407, 502])

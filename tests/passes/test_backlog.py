@@ -13,7 +13,8 @@ from bson import ObjectId
 from ozh_notify.campaigns.discount import Discount
 from ozh_notify.clock import Clock
 from ozh_notify.config.load import load
-from ozh_notify.messaging.message import Composer, Message
+from ozh_notify.messaging.composer import Composer
+from ozh_notify.messaging.message import Message
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.claimer import batch_size
 from ozh_notify.passes.context import PassContext

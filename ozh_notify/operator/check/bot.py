@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 async def bot_results(settings: Settings) -> list[CheckResult]:
     """Ask Telegram which bot this is, and whether the bot may write to the operator's chat."""
-    from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415 - Telegram's library
-
     try:
+        from ozh_notify.messaging.sender import TelegramSender  # noqa: PLC0415 - Telegram's library
+
         sender = TelegramSender(settings)
-    except OzhError as error:  # a proxy that cannot be used
+    except OzhError as error:  # a proxy that cannot be used, or TLS
         return [failed("bot", error)]
     try:
         return [result async for result in _results(sender, settings)]

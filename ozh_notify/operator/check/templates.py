@@ -8,12 +8,8 @@ from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.errors import ConfigError
-from ozh_notify.messaging.message import (
-    SAMPLE_NAMES,
-    Composer,
-    Unrenderable,
-    plain_text,
-)
+from ozh_notify.messaging.composer import SAMPLE_NAMES, Composer, Unrenderable
+from ozh_notify.messaging.message import plain_text
 from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, unread_files
 from ozh_notify.operator.check.offer import offer_result
 from ozh_notify.operator.check.result import CheckResult, Verdict, ok, problem, warning
@@ -89,6 +85,6 @@ def _rendered(
             return problem(subject, f"fails for the user {user_id}: {error}")
     text = " ".join(plain_text(message).split()) if message else ""
     shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-    button = f" [ {message.button.text} ]" if message and message.button else ""
+    button = "".join(f" [ {one.text} ]" for one in message.buttons) if message else ""
     users_shown = f"rendered for {count} users of the sample: " if count else ""
     return ok(subject, f"{users_shown}{shown}{button}")

@@ -6,8 +6,9 @@ After ``Client.cpp`` of tdlib/telegram-bot-api, and ``MessageEntity.cpp`` and
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ozh_notify.messaging.html import (
@@ -18,6 +19,7 @@ from ozh_notify.messaging.html import (
 )
 
 from . import markup
+from .media import check_file
 from .params import Params
 from .replies import RequestRefused, bad_request
 
@@ -41,6 +43,11 @@ class Draft:
     raw_text: str
     reply_markup: dict[str, Any] | None
     allow_paid_broadcast: bool
+    media: str | None = None
+    """The file of a photo, an animation or a video."""
+    silent: bool = False
+    protect: bool = False
+    link_preview: bool = True
 
 
 def chat_id_of(params: Params) -> int | None:
@@ -57,11 +64,23 @@ def check_text(params: Params) -> Draft:
     return _draft(params, raw, TEXT_LIMIT, "message")
 
 
-def check_photo(params: Params) -> Draft:
-    """A sendPhoto; raises `RequestRefused` with Telegram's answer."""
-    if not params.get("photo"):
-        raise bad_request("there is no photo in the request")
-    return _draft(params, params.get("caption", ""), CAPTION_LIMIT, "message caption")
+def check_media(params: Params, kind: str) -> Draft:
+    """A photo, an animation or a video; raises `RequestRefused` with Telegram's answer."""
+    file = params.get(kind, "")
+    if not file:
+        raise bad_request(f"there is no {kind} in the request")
+    draft = _draft(params, params.get("caption", ""), CAPTION_LIMIT, "message caption")
+    check_file(file)
+    return replace(draft, media=file)
+
+
+def check_delete(params: Params) -> tuple[int, int]:
+    """The chat and the message of a deleteMessage."""
+    number = params.get("message_id", "")
+    chat_id = known_chat(params)
+    if not re.fullmatch("[0-9]{1,18}", number, re.ASCII):
+        raise bad_request("message identifier is not specified")
+    return chat_id, int(number)
 
 
 def _draft(params: Params, raw: str, limit: int, what: str) -> Draft:
@@ -74,8 +93,28 @@ def _draft(params: Params, raw: str, limit: int, what: str) -> Draft:
     if len(text) > limit:  # code points: utf8_length() in MessageContent.cpp
         raise bad_request(f"{what} is too long")
     markup.check_inline_buttons(reply_markup)
-    paid = params.get("allow_paid_broadcast", "").lower() in ("true", "yes", "1")
-    return Draft(chat_id, text, raw, reply_markup, paid)
+    return Draft(
+        chat_id,
+        text,
+        raw,
+        reply_markup,
+        _is_true(params, "allow_paid_broadcast"),
+        silent=_is_true(params, "disable_notification"),
+        protect=_is_true(params, "protect_content"),
+        link_preview=not _no_preview(params),
+    )
+
+
+def _is_true(params: Params, name: str) -> bool:
+    return params.get(name, "").lower() in ("true", "yes", "1")
+
+
+def _no_preview(params: Params) -> bool:
+    try:
+        options = json.loads(params.get("link_preview_options", "{}"))
+    except ValueError:
+        raise bad_request("can't parse link preview options JSON object") from None
+    return isinstance(options, dict) and options.get("is_disabled") is True
 
 
 def _plain(raw: str, parse_mode: str) -> str:

@@ -36,6 +36,12 @@ class ReceivedMessage:
     allow_paid_broadcast: bool
     time: float
     bot_id: int
+    media: str | None = None
+    """The file of a photo, an animation or a video."""
+    silent: bool = False
+    protect: bool = False
+    link_preview: bool = True
+    deleted: bool = False
 
 
 class Control:

@@ -14,6 +14,12 @@ from .replies import bad_request
 CALLBACK_DATA_LIMIT = 64
 """Bytes. Bot API, InlineKeyboardButton: "1-64 bytes"."""
 
+COPY_TEXT_LIMIT = 256
+"""Characters. Bot API, CopyTextButton: "1-256 characters"."""
+
+STYLES = ("primary", "success", "danger")
+"""Bot API, InlineKeyboardButton, ``style``."""
+
 _OTHER_ACTIONS = (
     *("callback_game", "pay", "switch_inline_query", "switch_inline_query_chosen_chat"),
     *("switch_inline_query_current_chat", "login_url", "web_app", "copy_text"),
@@ -82,8 +88,27 @@ def _check_content(button: dict[str, Any]) -> None:
     if url := _string(button, "url"):
         if wrong := links.problem(url):
             raise bad_request(f"inline keyboard button URL '{url}' is invalid: {wrong}")
+    elif "web_app" in button:
+        _check_web_app(button["web_app"])
+    elif "copy_text" in button:
+        _check_copy_text(button["copy_text"])
     elif len(_string(button, "callback_data").encode()) > CALLBACK_DATA_LIMIT:
         raise bad_request("BUTTON_DATA_INVALID")
+    if button.get("style", "primary") not in STYLES:
+        raise _unparsable("Invalid button style specified")
+
+
+def _check_web_app(web_app: object) -> None:
+    url = str(web_app.get("url", "")) if isinstance(web_app, dict) else ""
+    wrong = links.problem(url) if url.startswith("https://") else "Only HTTPS links are allowed"
+    if wrong:
+        raise bad_request(f"inline keyboard button Web App URL '{url}' is invalid: {wrong}")
+
+
+def _check_copy_text(copy_text: object) -> None:
+    text = copy_text.get("text", "") if isinstance(copy_text, dict) else ""
+    if not isinstance(text, str) or not 1 <= len(text) <= COPY_TEXT_LIMIT:
+        raise bad_request("COPY_TEXT_INVALID")
 
 
 def _unparsable(reason: str) -> Exception:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .checks import Draft, check_photo, check_text, known_chat
+from .checks import Draft, check_delete, check_media, check_text, known_chat
+from .media import KINDS, answer_of
 from .params import Params
 from .replies import Reply, RequestRefused, failure, success
 from .state import EmulatorState
 
-NAMES = {name.lower(): name for name in ("getMe", "getChat", "sendMessage", "sendPhoto")}
+SENDING = ("sendMessage", "sendPhoto", "sendAnimation", "sendVideo")
+NAMES = {name.lower(): name for name in ("getMe", "getChat", "deleteMessage", *SENDING)}
 
 UNAUTHORIZED = failure(401, "Unauthorized")
 NOT_FOUND = failure(404, "Not Found")
@@ -22,7 +24,6 @@ _ABILITIES = {
     "can_connect_to_business": False,
     "has_main_web_app": False,
 }
-_PHOTO = {"file_id": "AgAD", "file_unique_id": "AQAD", "width": 90, "height": 90, "file_size": 1}
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,32 @@ def call(state: EmulatorState, bot: Bot, name: str, params: Params) -> Reply:
         return success(bot.user() | _ABILITIES)
     try:
         if name == "getChat":
-            chat_id = known_chat(params)
-            return success({"id": chat_id, "type": "private", "first_name": f"User {chat_id}"})
-        draft = check_text(params) if name == "sendMessage" else check_photo(params)
+            return success(_chat(known_chat(params)))
+        if name == "deleteMessage":
+            state.delete(*check_delete(params))
+            return success(True)
+        draft = check_text(params) if name == "sendMessage" else check_media(params, KINDS[name])
     except RequestRefused as refused:
         return refused.reply
     record = state.deliver(name, draft, bot.id)
     return success(_message(bot, draft, record))
 
 
+def _chat(chat_id: int) -> dict[str, Any]:
+    return {"id": chat_id, "type": "private", "first_name": f"User {chat_id}"}
+
+
 def _message(bot: Bot, draft: Draft, record: dict[str, Any]) -> dict[str, Any]:
-    chat = {"id": draft.chat_id, "type": "private", "first_name": f"User {draft.chat_id}"}
     message: dict[str, Any] = {
         "message_id": record["message_id"],
         "from": bot.user(),
-        "chat": chat,
+        "chat": _chat(draft.chat_id),
         "date": int(record["time"]),
     }
     if record["method"] == "sendMessage":
         message["text"] = draft.text
     else:
-        message["photo"] = [_PHOTO]
+        message.update(answer_of(record["method"]))
         if draft.text:
             message["caption"] = draft.text
     if draft.reply_markup and "inline_keyboard" in draft.reply_markup:

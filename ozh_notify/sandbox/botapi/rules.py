@@ -24,7 +24,7 @@ from typing import Any
 
 from .faults import FAULTS, Fault, Params
 
-SENDING = frozenset({"sendmessage", "sendphoto"})
+SENDING = frozenset({"sendmessage", "sendphoto", "sendanimation", "sendvideo"})
 
 _KEYS = {"do", "chat_id", "method", "skip", "every", "times", "probability"}
 _PARAMS = {

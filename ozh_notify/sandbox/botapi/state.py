@@ -11,7 +11,11 @@ from typing import Any
 
 from .checks import Draft
 from .config import Config
+from .replies import bad_request
 from .rules import SENDING, Rule, pick
+
+DELETE_WITHIN_SECONDS = 48 * 3600
+"""Bot API, deleteMessage: "A message can only be deleted if it was sent less than 48 hours ago"."""
 
 
 class EmulatorState:
@@ -77,11 +81,28 @@ class EmulatorState:
             "raw_text": draft.raw_text,
             "reply_markup": draft.reply_markup,
             "allow_paid_broadcast": draft.allow_paid_broadcast,
+            "media": draft.media,
+            "silent": draft.silent,
+            "protect": draft.protect,
+            "link_preview": draft.link_preview,
+            "deleted": False,
             "time": time.time(),
             "bot_id": bot_id,
         }
         self.messages.append(record)
         return record
+
+    def delete(self, chat_id: int, message_id: int) -> None:
+        """Marks a message as deleted; raises Telegram's refusal where it cannot be."""
+        for record in self.messages:
+            if (record["chat_id"], record["message_id"]) == (chat_id, message_id):
+                if record["deleted"]:
+                    break
+                if time.time() - record["time"] > DELETE_WITHIN_SECONDS:
+                    raise bad_request("message can't be deleted for everyone")
+                record["deleted"] = True
+                return
+        raise bad_request("message to delete not found")
 
     def since(self, seq: int) -> list[dict[str, Any]]:
         return self.messages[max(0, seq - self.first_seq + 1) :]
