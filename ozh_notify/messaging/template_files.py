@@ -60,7 +60,9 @@ def template_files(campaign: Campaign) -> tuple[TemplateFile, ...]:
 def options_files(campaign: Campaign) -> tuple[TemplateFile, ...]:
     """The ``NAME.toml`` files of a campaign; there may be none. Raises as `template_files`."""
     default = _default_file(campaign, ".toml")
-    return (*([default] if default.path.is_file() else ()), *_translations(campaign, ".toml"))
+    # In its own folder, NAME.toml describes a campaign that is written without Python.
+    is_there = default.path.is_file() and default.path.parent != campaign.folder
+    return (*([default] if is_there else ()), *_translations(campaign, ".toml"))
 
 
 def _translations(campaign: Campaign, suffix: str) -> tuple[TemplateFile, ...]:
