@@ -92,9 +92,7 @@ def check_combination(
     at: str | None,
     again: bool,
     test_to: int | None,
-    lang: str | None,
     rate: float | None,
-    users: Sequence[int],
 ) -> None:
     """Refuse options that do not go together.
 
@@ -107,16 +105,24 @@ def check_combination(
         raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
     if dry_run and test_to is not None:
         raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
+    if again and campaign.once == "day":
+        raise typer.BadParameter(
+            f"{campaign.name} is sent again every day anyway", param_hint="--again"
+        )
+
+
+def check_preview(test_to: int | None, lang: str | None, users: Sequence[int]) -> None:
+    """Refuse options that do not go with a preview, or not without one.
+
+    Raises:
+        typer.BadParameter: some do not.
+    """
     if lang is not None and test_to is None:
         raise typer.BadParameter("it goes with --test-to only", param_hint="--lang")
     if lang is not None and not parse_language(lang):
         raise typer.BadParameter("expected a language code such as en", param_hint="--lang")
     if test_to is not None and len(users) > 1:
         raise typer.BadParameter("a preview is one user's message: name one", param_hint="--user")
-    if again and campaign.once == "day":
-        raise typer.BadParameter(
-            f"{campaign.name} is sent again every day anyway", param_hint="--again"
-        )
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:

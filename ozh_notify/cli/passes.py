@@ -67,15 +67,9 @@ def parse_pass_command(
     """Make one pass of the campaign that the command is called after."""
     campaign = registry()[str(context.command.name)]
     pass_options.check_combination(
-        campaign,
-        dry_run=dry_run,
-        at=at,
-        again=again,
-        test_to=test_to,
-        lang=lang,
-        rate=rate,
-        users=user or (),
+        campaign, dry_run=dry_run, at=at, again=again, test_to=test_to, rate=rate
     )
+    pass_options.check_preview(test_to, lang, user or ())
     options = PassOptions(
         dry_run=dry_run,
         limit=limit,
