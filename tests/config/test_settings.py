@@ -117,6 +117,7 @@ KNOWN: dict[str, tuple[str, Any, str, Any, str | None, str]] = {
         "/no/such",
         "is not a folder",
     ),
+    "OZH_CAMPAIGNS_DIR": ("campaigns_dir", None, "/", Path("/"), "/no/such", "is not a folder"),
     "OZH_RATE_LIMIT": ("rate_limit", 20, "12.5", 12.5, "0", f"{NUMBER} above 0"),
     "OZH_PAID_BROADCAST": ("paid_broadcast", False, "yes", True, "2", "True or False"),
     "OZH_MAX_RECIPIENTS": ("max_recipients", 5000, "0", 0, "1.5", WHOLE),
