@@ -245,5 +245,5 @@ def test_the_tour_is_a_picture_that_needs_nothing_from_elsewhere() -> None:
     links = re.findall(r"(?:href|src)=|url\((?!#)|@import", svg)
     assert (links, len(svg) < 100_000) == ([], True)
     shown = svg.replace("&#160;", " ")
-    for words in ("ozh-notify discount --dry-run", "to be messaged", "nobody got two."):
+    for words in ("ozh-notify discount --dry-run", "to be messaged", "no user got two."):
         assert words in shown

@@ -141,11 +141,14 @@ def test_the_demo_shows_both_passes_and_reads_no_configuration(place: Place) -> 
         "the same passes again reach nobody",
         "ozh-notify discount",
         "ozh-notify daily-bonus",
+        "did an experiment of last month bring people back?",
+        "ozh-notify effect discount",
     ]
+    assert "more came back: +5.00 points" in done.out
     assert count(done.out, "to be messaged") == [8]
     assert count(done.out, "sent") == [6, 4, 0, 0]
     assert '"discount_offered": true' in done.out
-    assert done.out.endswith("each eligible user got one message, nobody got two.\n")
+    assert done.out.endswith("Each eligible user got one message, and no user got two.\n")
     assert place.left_behind() == []
     assert [path.name for path in place.folder.iterdir()] == [".env"]
     for person in demo_users(32, 7, now()):

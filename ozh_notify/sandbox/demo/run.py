@@ -25,10 +25,12 @@ from rich.text import Text
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.demo import output
+from ozh_notify.sandbox.demo.experiment import past_experiment
 from ozh_notify.sandbox.demo.users import DemoUser, demo_users
 from ozh_notify.sandbox.processes import started
 
 DATABASE = "ozhivlyator_demo"
+JOURNAL = "ozh_notify_journal"
 OURS = ("OZH_", "MONGO_", "TELEGRAM_", "API_", "JOB_COMPLETION_INDEX", "LOGGING_ENABLED")
 """Variables of this program: the demo reads none of them from its surroundings."""
 
@@ -54,6 +56,8 @@ def environment(count: int, seed: int) -> Iterator[Environment]:
         users = client[DATABASE].users
         cast = demo_users(count, seed, datetime.now(timezone.utc))
         users.insert_many([dict(person.document) for person in cast])
+        now = datetime.now(timezone.utc)
+        client[DATABASE][JOURNAL].insert_many(past_experiment(now))
         rules = [
             {"chat_id": person.document["telegram_id"], "do": person.chat}
             for person in cast
@@ -75,7 +79,7 @@ def serve(console: Console, count: int, seed: int) -> None:
             console.print(f"export {name}={shlex.quote(value)}", markup=False, soft_wrap=True)
         console.print(
             "\nThen try: ozh-notify discount --dry-run; ozh-notify discount; "
-            "ozh-notify daily-bonus --any-time"
+            "ozh-notify daily-bonus --any-time; ozh-notify effect"
             f"\nWhat arrived in the chats: {up.bot.url}/control/messages"
             "\nCtrl-C ends both servers.",
             soft_wrap=True,
@@ -99,6 +103,8 @@ def run_demo(console: Console, count: int, seed: int) -> list[str]:
         output.heading(console, "the same passes again reach nobody")
         for command in ("discount", "daily-bonus"):
             problems += _show(console, up, command)
+        output.heading(console, "did an experiment of last month bring people back?")
+        problems += _show(console, up, "effect discount")
         return problems + failures(up)
 
 
