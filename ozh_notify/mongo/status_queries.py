@@ -11,6 +11,7 @@ from datetime import datetime
 from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.operator_queries import Document, OperatorQueries
+from ozh_notify.mongo.users_collection import projection
 from ozh_notify.users.delivery_state import State
 from ozh_notify.users.recipient import at_path, parse_chat_id
 from ozh_notify.users.settlement import StoredDelivery
@@ -29,7 +30,7 @@ class StatusQueries(OperatorQueries):
         state_path, chat = campaign.state_path, self.settings.field_chat_id
         where = {f"{state_path}.state": {"$gte": ""}, f"{state_path}.run": run}
         with with_time_limit("list the deliveries of a run"):
-            found = await self.users.find(where, [state_path, chat]).to_list(None)
+            found = await self.users.find(where, projection(state_path, chat)).to_list(None)
         entries = [
             StoredDelivery(user["_id"], parse_chat_id(at_path(user, chat)), kept)
             for user in found

@@ -119,7 +119,8 @@ def test_a_chat_id_inside_the_id_is_found(ozh: Ozh, users: Users, bot_api: BotAp
     result = ozh("discount", "--json", **path)
     assert result.json()["sent"] == 1, result.err
     assert chats(bot_api) == [4711]
-    for command in ("check", "status", "explain discount 4711", "reconcile discount"):
+    of_run = f"status discount --run {result.json()['run_id']}"
+    for command in ("check", "status", of_run, "explain discount 4711", "reconcile discount"):
         shown = ozh(*command.split(), **path)
         assert "ollision" not in shown.err + shown.out, command
 
