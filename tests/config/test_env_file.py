@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ozh_notify.config.campaigns_dir import find_campaigns_dir
 from ozh_notify.config.load import examine, load
 from ozh_notify.config.settings import SECRETS, database
 from ozh_notify.errors import ConfigError
@@ -135,6 +136,26 @@ def test_a_folder_that_may_not_be_looked_into_is_a_problem(monkeypatch: pytest.M
     monkeypatch.setattr(Path, "read_text", forbidden)
     with pytest.raises(ConfigError, match=r"\.env cannot be read: Permission denied"):
         load(None, dict(NEEDED))
+
+
+def test_the_folder_of_campaigns_is_looked_up_without_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read before any message could be printed; loading the settings tells what is wrong."""
+
+    def forbidden(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "env"
+    file.write_text(f"OZH_CAMPAIGNS_DIR='{tmp_path}'\n")
+    assert find_campaigns_dir(file, {}) == tmp_path
+    assert find_campaigns_dir(file, {"OZH_CAMPAIGNS_DIR": "/no/such"}) is None
+    assert find_campaigns_dir(tmp_path, {}) is None
+    file.write_bytes(b"\xff\xfeOZH_CAMPAIGNS_DIR=/")
+    assert find_campaigns_dir(file, {}) is None
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    assert find_campaigns_dir(tmp_path / "closed", {}) is None
 
 
 @pytest.mark.parametrize(
