@@ -535,3 +535,68 @@ async def test_python_telegram_bot_takes_it_for_telegram(
             await bot.send_message(5, "x")
         with pytest.raises(RetryAfter):
             await bot.send_message(5, "x")
+
+
+# --- media, buttons of other kinds, and messages taken back ---
+
+FILE_ID = "AgACAgIAAxkBAAIBB2abcdef-_0123"
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("sendPhoto", "photo"), ("sendAnimation", "animation"), ("sendVideo", "video")],
+)
+def test_a_medium_is_taken_by_file_id_or_address(
+    server: BotApiServer, method: str, kind: str
+) -> None:
+    """The record has the file; the answer has Telegram's shape."""
+    params: dict[str, Any] = {"chat_id": 5, kind: FILE_ID, "protect_content": True}
+    status, body = ask(server, method, **params)
+    assert status == 200
+    assert body["result"][kind]
+    [message] = server.control.messages()
+    assert message.media == FILE_ID
+    assert message.protect
+    assert f"there is no {kind}" in description(ask(server, method, chat_id=5))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("short", "wrong file identifier/HTTP URL specified"),
+        ("ftp://a.example/x.png", "wrong file identifier/HTTP URL specified"),
+        ("https://a.invalid/x.png", "failed to get HTTP URL content"),
+        ("https://a.example/page.html", "wrong type of the web page content"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_telegrams_words(
+    server: BotApiServer, file: str, text: str
+) -> None:
+    """400, and nothing is delivered."""
+    assert description(ask(server, "sendPhoto", chat_id=5, photo=file)) == f"Bad Request: {text}"
+    assert delivered_chats(server) == []
+
+
+@pytest.mark.parametrize(
+    ("button", "text"),
+    [
+        ({"web_app": {"url": "http://a.example"}}, "Only HTTPS links are allowed"),
+        ({"copy_text": {"text": "x" * 257}}, "COPY_TEXT_INVALID"),
+        ({"callback_data": "x", "style": "pink"}, "Invalid button style specified"),
+    ],
+)
+def test_other_kinds_of_buttons_are_checked(
+    server: BotApiServer, button: dict[str, Any], text: str
+) -> None:
+    """Their own limits hold."""
+    markup = {"inline_keyboard": [[{"text": "x", **button}]]}
+    assert text in description(send(server, reply_markup=markup))
+
+
+def test_a_message_can_be_deleted_once(server: BotApiServer) -> None:
+    """By its chat and id; the record stays and says so."""
+    number = send(server, 5)[1]["result"]["message_id"]
+    assert ask(server, "deleteMessage", chat_id=5, message_id=number)[1]["result"] is True
+    again = ask(server, "deleteMessage", chat_id=5, message_id=number)
+    assert description(again) == "Bad Request: message to delete not found"
+    assert [message.deleted for message in server.control.messages()] == [True]
