@@ -188,3 +188,13 @@ def test_the_dry_run_and_a_preview_show_a_users_own_data(
     missing = ozh("discount", "--test-to", "5", "--user", "8", **variables)
     assert missing.code == 78
     assert ozh("discount", "--test-to", "5", "--user", "7", "--user", "8", **variables).code == 2
+
+
+def test_check_says_how_many_users_have_a_field(ozh: Ozh, users: Users, folder: Path) -> None:
+    """And of which types; a field that nobody has is a warning."""
+    (folder / "discount.html").write_text("Hi {{ user.city }} {{ user.ctiy }}")
+    users.insert_many([discount_user(city="Омск"), discount_user(city=5), discount_user()])
+    variables: dict[str, Any] = {"OZH_TEMPLATES_DIR": str(folder)}
+    found = {one["subject"]: one for one in ozh("check", "--json", **variables).json()["results"]}
+    assert found["template discount: user.city"]["finding"] == "in 2 of 3 users: int, str"
+    assert found["template discount: user.ctiy"]["verdict"] == "warning"

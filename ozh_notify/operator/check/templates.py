@@ -14,10 +14,14 @@ from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, unread
 from ozh_notify.operator.check.offer import offer_result
 from ozh_notify.operator.check.result import CheckResult, Verdict, ok, problem, warning
 from ozh_notify.users import recipient
-from ozh_notify.users.recipient import at_path
+from ozh_notify.users.recipient import MISSING, at_path
 
 LONGEST = 60
 """Characters of a message that are shown."""
+
+
+SampledUser = tuple[Any, str, str, dict[str, Any]]
+"""A user's `_id`, first name, language and document."""
 
 
 def template_results(
@@ -51,12 +55,25 @@ def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckR
         subject = f"template {campaign.key}{'.' if language else ''}{language}"
         mine = [user for user in users if composer.language_for(user[2]) == language]
         rendered = _rendered(
-            subject, composer, mine or [(None, SAMPLE_NAMES[0], language)], len(mine)
+            subject, composer, mine or [(None, SAMPLE_NAMES[0], language, {})], len(mine)
         )
         file = composer.file_for(language)
         yield _with_file(rendered, file, campaign)
+    for path in composer.user_paths if sample else ():
+        yield _field(campaign, path, sample)
     if campaign.name == "discount":
         yield offer_result(campaign.settings, composer.words)
+
+
+def _field(campaign: Campaign, path: str, sample: Sequence[dict[str, Any]]) -> CheckResult:
+    """How many users of the sample have a field that the message names, and of which types."""
+    values = [recipient.fields_at(user, [path])[path] for user in sample]
+    types = sorted({type(value).__name__ for value in values if value not in (MISSING, None)})
+    count = sum(value not in (MISSING, None) for value in values)
+    subject, finding = f"template {campaign.key}: user.{path}", f"in {count} of {len(sample)} users"
+    if not count:
+        return warning(subject, finding, "is it the right name? the message shows nothing there")
+    return ok(subject, f"{finding}: {', '.join(types)}")
 
 
 def _with_file(result: CheckResult, file: TemplateFile, campaign: Campaign) -> CheckResult:
@@ -68,19 +85,19 @@ def _with_file(result: CheckResult, file: TemplateFile, campaign: Campaign) -> C
     return replace(named, verdict=Verdict.WARNING, remedy=f"{missing} does not exist")
 
 
-def _who(user: dict[str, Any], campaign: Campaign) -> tuple[Any, str, str]:
+def _who(user: dict[str, Any], campaign: Campaign) -> SampledUser:
     s = campaign.settings
     name = recipient.clean_name(at_path(user, s.field_first_name))
-    return user["_id"], name, recipient.parse_language(at_path(user, s.field_language))
+    return user["_id"], name, recipient.parse_language(at_path(user, s.field_language)), user
 
 
 def _rendered(
-    subject: str, composer: Composer, users: Sequence[tuple[Any, str, str]], count: int
+    subject: str, composer: Composer, users: Sequence[SampledUser], count: int
 ) -> CheckResult:
     message = None
-    for user_id, name, code in users:
+    for user_id, name, code, document in users:
         try:
-            message = composer.compose(name, code)
+            message = composer.compose(name, code, 0, composer.fields_of(document))
         except Unrenderable as error:
             return problem(subject, f"fails for the user {user_id}: {error}")
     text = " ".join(plain_text(message).split()) if message else ""
