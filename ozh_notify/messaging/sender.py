@@ -99,6 +99,8 @@ class TelegramSender:
             raise ConfigError(self._redact(str(error))) from None
         except TelegramError as error:
             raise Unavailable(self._redact(str(error))) from None
+        if not isinstance(chat, dict):
+            raise Unavailable(f"what answers at {self._where} is not a Bot API")
         names = [chat.get(key) for key in ("title", "first_name", "last_name", "username")]
         return " ".join(name for name in names[:3] if name) or str(names[3] or chat_id)
 
