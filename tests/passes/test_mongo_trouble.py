@@ -117,7 +117,7 @@ def test_a_dry_run_without_its_reasons_shows_the_rest(
         result = ozh("discount", "--dry-run", "--json")
     assert result.code == 0, result.err
     assert result.json()["eligible"] == 3
-    assert len(result.json()["recipients"]) == 3
+    assert len(result.json()["preview"]["recipients"]) == 3
     assert result.json()["held"] == {}
     assert "the reasons why users are held back are not shown" in result.err
 
