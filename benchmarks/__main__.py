@@ -7,8 +7,8 @@ import sys
 import time
 
 from benchmarks import cost, report, speed
+from benchmarks.environment import Environment, prepared
 from benchmarks.figure import Amounts, Figure, Measure
-from benchmarks.ground import Ground, prepared
 
 MEASURES: dict[tuple[str, ...], Measure] = {
     ("P7",): cost.start,
@@ -31,21 +31,21 @@ def main() -> int:
     if unknown := set(asked.figures) - set(names):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
     started, amounts = time.monotonic(), Amounts(asked.quick)
-    with prepared() as ground:
-        found = _measure(ground, amounts, set(asked.figures))
+    with prepared() as environment:
+        found = _measure(environment, amounts, set(asked.figures))
         table = report.table(found)
         print(table)
         if not asked.quick and not asked.figures:
-            report.write(found, ground, time.monotonic() - started)
+            report.write(found, environment, time.monotonic() - started)
     return 0
 
 
-def _measure(ground: Ground, amounts: Amounts, wanted: set[str]) -> list[Figure]:
+def _measure(environment: Environment, amounts: Amounts, wanted: set[str]) -> list[Figure]:
     found: list[Figure] = []
     for group, measure in MEASURES.items():
         if not wanted or wanted & set(group):
             print(f"{', '.join(group)} ...", file=sys.stderr, flush=True)
-            found += measure(ground, amounts)
+            found += measure(environment, amounts)
     return sorted(found, key=lambda figure: figure.name or "Q")
 
 

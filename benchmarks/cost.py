@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from benchmarks import crowd
+from benchmarks import users
+from benchmarks.environment import ROOT, Environment, run
 from benchmarks.figure import Amounts, Figure, median, ratio
-from benchmarks.ground import OZH, ROOT, Ground, run
 from ozh_notify.campaigns import registry
 from ozh_notify.users.audience import Query, eligible
 
@@ -15,29 +15,29 @@ PYTHON = str(ROOT / ".venv/bin/python")
 MIB = 2**20
 
 
-def scan(ground: Ground, amounts: Amounts) -> list[Figure]:
+def scan(environment: Environment, amounts: Amounts) -> list[Figure]:
     """P4 and P5, on one collection."""
     count, few = amounts.of(1_000_000, 50_000), amounts.of(10_000, 500)
-    if ground.kind == "secantusd-py":
+    if environment.kind == "secantusd-py":
         return [Figure(p, "keys examined", "", "not measured", False, WHY) for p in ("P4", "P5")]
-    large, small = ground.users("large"), ground.users("small")
-    crowd.fill(small, crowd.idle(1000))
-    documents = crowd.everybody(count, due_discount=few, due_bonus=few)
-    crowd.fill(large, documents)
+    large, small = environment.users("large"), environment.users("small")
+    users.fill(small, users.idle(1000))
+    documents = users.everybody(count, due_discount=few, due_bonus=few)
+    users.fill(large, documents)
     print(f"  {count:,} users are in", file=sys.stderr, flush=True)
-    figures = [_keys(ground, count)]
+    figures = [_keys(environment, count)]
     large.update_many(
         {"generations_count": 1, "balance": 0, "discount_offered": False, "ozh_notify": None},
         {"$set": {"discount_offered": True}},
     )
-    recent = crowd.now() - timedelta(days=3)
+    recent = users.now() - timedelta(days=3)
     large.update_many(
         {"registered_at": {"$gte": recent}, "daily_bonus_claimed_today": False, "ozh_notify": None},
         {"$set": {"daily_bonus_claimed_today": True}},
     )
-    figures.append(_empty_pass(ground, count, amounts.of(5, 3)))
+    figures.append(_empty_pass(environment, count, amounts.of(5, 3)))
     for name in ("large", "small"):
-        ground.client.drop_database(f"bench_{name}")
+        environment.client.drop_database(f"bench_{name}")
     return figures
 
 
@@ -49,16 +49,16 @@ SCANS = (
 )
 
 
-def _explained(ground: Ground) -> dict[str, dict[str, int]]:
+def _explained(environment: Environment) -> dict[str, dict[str, int]]:
     """What the server says each campaign's scan examines and returns."""
     found: dict[str, dict[str, int]] = {}
     for name, kind in registry().items():
-        campaign = kind(ground.settings("large"))
-        explained = ground.client["bench_large"].command(
+        campaign = kind(environment.settings("large"))
+        explained = environment.client["bench_large"].command(
             {
                 "explain": {
                     "find": "users",
-                    "filter": eligible(Query(campaign, crowd.now())),
+                    "filter": eligible(Query(campaign, users.now())),
                     "sort": {campaign.sort_field(): -1},
                 },
                 "verbosity": "executionStats",
@@ -73,8 +73,8 @@ def _explained(ground: Ground) -> dict[str, dict[str, int]]:
     return found
 
 
-def _keys(ground: Ground, count: int) -> Figure:
-    found = _explained(ground)
+def _keys(environment: Environment, count: int) -> Figure:
+    found = _explained(environment)
     ratios = {name: f["keys"] / max(1, f["users"]) for name, f in found.items()}
     return Figure(
         "P4",
@@ -95,12 +95,12 @@ def _words(found: dict[str, dict[str, int]]) -> str:
     )
 
 
-def _empty_pass(ground: Ground, count: int, times: int) -> Figure:
+def _empty_pass(environment: Environment, count: int, times: int) -> Figure:
     taken: dict[str, dict[str, list[float]]] = {}
     for _ in range(times):
         for campaign in registry():
             for size in ("small", "large"):
-                ran = ground.ozh(size, campaign, "--json")
+                ran = environment.ozh(size, campaign, "--json")
                 assert ran.json()["eligible"] == 0, ran.out  # noqa: S101
                 taken.setdefault(campaign, {}).setdefault(size, []).append(ran.seconds)
     ratios = {name: ratio(both["large"], both["small"]) for name, both in taken.items()}
@@ -110,8 +110,8 @@ def _empty_pass(ground: Ground, count: int, times: int) -> Figure:
         for name, both in taken.items()
     )
     held_back = ""
-    if not reached and ground.kind == "secantusd-rs":
-        held_back = f". {SCANS}: {_words(_explained(ground))}"
+    if not reached and environment.kind == "secantusd-rs":
+        held_back = f". {SCANS}: {_words(_explained(environment))}"
     return Figure(
         "P5",
         f"an empty pass at {count:,} users against one at 1,000",
@@ -123,16 +123,16 @@ def _empty_pass(ground: Ground, count: int, times: int) -> Figure:
     )
 
 
-def memory(ground: Ground, amounts: Amounts) -> list[Figure]:
+def memory(environment: Environment, amounts: Amounts) -> list[Figure]:
     """P6."""
     many, peaks = amounts.of(100_000, 20_000), {}
     for count in (1_000, many):
-        crowd.fill(ground.users("memory"), crowd.due(count))
-        ran = ground.ozh("memory", "discount", "--json", "--rate", "100000")
+        users.fill(environment.users("memory"), users.due(count))
+        ran = environment.ozh("memory", "discount", "--json", "--rate", "100000")
         assert ran.json()["sent"] == count, ran.out  # noqa: S101
         peaks[count] = ran.peak / MIB
-    ground.arrivals()
-    ground.client.drop_database("bench_memory")
+    environment.arrivals()
+    environment.client.drop_database("bench_memory")
     more = peaks[many] - peaks[1_000]
     return [
         Figure(
@@ -147,14 +147,14 @@ def memory(ground: Ground, amounts: Amounts) -> list[Figure]:
     ]
 
 
-def start(ground: Ground, amounts: Amounts) -> list[Figure]:
+def start(environment: Environment, amounts: Amounts) -> list[Figure]:
     """P7: each beside a bare ``python -c pass``."""
-    crowd.fill(ground.users("start"), crowd.idle(1000))
+    users.fill(environment.users("start"), users.idle(1000))
     more: dict[str, list[float]] = {"--help": [], "discount": []}
     for _ in range(amounts.of(25, 5)):
         bare = run([PYTHON, "-c", "pass"]).seconds
         for argument, kept in more.items():
-            kept.append(ground.ozh("start", argument, program=OZH).seconds - bare)
+            kept.append(environment.ozh("start", argument).seconds - bare)
     help_, empty = median(more["--help"]), median(more["discount"])
     return [
         Figure(

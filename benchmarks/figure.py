@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.ground import Ground
+from benchmarks.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Figure:
     """The single measurements."""
 
 
-Measure = Callable[[Ground, Amounts], list[Figure]]
+Measure = Callable[[Environment, Amounts], list[Figure]]
 
 
 def median(values: Sequence[float]) -> float:

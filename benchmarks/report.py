@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.environment import BASELINES, LATENCY_MS, Environment
 from benchmarks.figure import Figure
-from benchmarks.ground import LATENCY_MS, RIVALS, Ground
 
 HERE = Path(__file__).parent
 OURS = ("ozh-notify", "python-telegram-bot", "aiohttp", "motor", "pymongo")
@@ -30,7 +30,7 @@ def table(found: Sequence[Figure]) -> str:
     return "\n".join(rows)
 
 
-def write(found: Sequence[Figure], ground: Ground, seconds: float) -> None:
+def write(found: Sequence[Figure], environment: Environment, seconds: float) -> None:
     """Write both files."""
     where = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -39,10 +39,10 @@ def write(found: Sequence[Figure], ground: Ground, seconds: float) -> None:
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory()}",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "server": _server(ground),
+        "server": _server(environment),
         "bot_api": f"benchmarks/bot_api.py, a process of its own, {LATENCY_MS} ms an answer",
         "versions": ", ".join(f"{name} {version(name)}" for name in OURS),
-        "rivals": _versions_of_rivals(),
+        "baselines": _versions_of_baselines(),
     }
     figures = [asdict(one) for one in found]
     text = json.dumps({**where, "figures": figures}, ensure_ascii=False, indent=1)
@@ -62,15 +62,15 @@ def write(found: Sequence[Figure], ground: Ground, seconds: float) -> None:
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _server(ground: Ground) -> str:
-    build = ground.client.admin.command("buildInfo").get("version", "?")
-    return f"{ground.kind}, which says it is MongoDB {build}"
+def _server(environment: Environment) -> str:
+    build = environment.client.admin.command("buildInfo").get("version", "?")
+    return f"{environment.kind}, which says it is MongoDB {build}"
 
 
-def _versions_of_rivals() -> str:
+def _versions_of_baselines() -> str:
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     out = subprocess.run(
-        [RIVALS, "-c", code, *THEIRS], check=True, capture_output=True, text=True
+        [BASELINES, "-c", code, *THEIRS], check=True, capture_output=True, text=True
     ).stdout.split()
     return ", ".join(f"{name} {one}" for name, one in zip(THEIRS, out, strict=True))
 

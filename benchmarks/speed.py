@@ -6,15 +6,15 @@ import sys
 from bisect import bisect_left
 from typing import Any
 
-from benchmarks import crowd
+from benchmarks import users
+from benchmarks.environment import LATENCY_MS, Environment, Ran
 from benchmarks.figure import Amounts, Figure, median, ratio
-from benchmarks.ground import LATENCY_MS, Ground, Ran
 
 AIOGRAM, AIOGRAM_FAST = "aiogram", "aiogram, uvloop and orjson"
 AIOGRAM_WIDE = "aiogram, 256 connections"
 OURS = "ozh-notify"
 WIDE = ("--connections", "256", "--in-flight", "256")
-RIVALS: dict[str, tuple[str, ...]] = {
+BASELINES: dict[str, tuple[str, ...]] = {
     AIOGRAM: ("aiogram_loop",),
     AIOGRAM_FAST: ("aiogram_loop", "--fast"),
     AIOGRAM_WIDE: ("aiogram_loop", *WIDE),
@@ -25,13 +25,13 @@ RIVALS: dict[str, tuple[str, ...]] = {
 PTB, NAIVE = "python-telegram-bot's defaults", "the naive worker"
 
 
-def paced(ground: Ground, amounts: Amounts) -> list[Figure]:
+def paced(environment: Environment, amounts: Amounts) -> list[Figure]:
     """P1: Telegram's paid ceiling."""
     count, rounds = amounts.of(20_000, 3_000), amounts.of(3, 1)
     rates, whole = [], []
     for _ in range(rounds):
-        ran = _pass(ground, count, "1000")
-        came = ground.arrivals()
+        ran = _pass(environment, count, "1000")
+        came = environment.arrivals()
         rates.append((len(came) - 1) / (came[-1] - came[0]))
         whole.append(count / ran.json()["duration_seconds"])
     rate = median(rates)
@@ -48,7 +48,7 @@ def paced(ground: Ground, amounts: Amounts) -> list[Figure]:
     ]
 
 
-def unpaced(ground: Ground, amounts: Amounts) -> list[Figure]:
+def unpaced(environment: Environment, amounts: Amounts) -> list[Figure]:
     """P2, P3, P9: everybody in turn, several times over."""
     count, rounds = amounts.of(20_000, 2_000), amounts.of(5, 2)
     rate: dict[str, list[float]] = {}
@@ -56,15 +56,15 @@ def unpaced(ground: Ground, amounts: Amounts) -> list[Figure]:
     whole: dict[str, list[float]] = {}
     servers: dict[str, list[float]] = {}
     for n in range(rounds):
-        ran = _pass(ground, count, "100000")
+        ran = _pass(environment, count, "100000")
         _keep(rate, cpu, OURS, count, ran.json()["duration_seconds"], ran.cpu)
         for server, used in ran.servers.items():
             servers.setdefault(server, []).append(1000 * used / count)
-        for who, (script, *options) in RIVALS.items():
-            ran = ground.rival(script, count, *options)
+        for who, (script, *options) in BASELINES.items():
+            ran = environment.baseline(script, count, *options)
             _sent(rate, cpu, who, ran)
             whole.setdefault(who, []).append(1000 * ran.cpu / count)
-        _slow(ground, amounts, rate, cpu)
+        _slow(environment, amounts, rate, cpu)
         print(f"  round {n + 1} of {rounds}: " + _line(rate, cpu), file=sys.stderr, flush=True)
     data = {
         "rate": rate,
@@ -76,11 +76,11 @@ def unpaced(ground: Ground, amounts: Amounts) -> list[Figure]:
     return [*_against_aiogram(rate, cpu, data), *_comparison(rate, cpu, servers)]
 
 
-def steady(ground: Ground, amounts: Amounts) -> list[Figure]:
+def steady(environment: Environment, amounts: Amounts) -> list[Figure]:
     """P8: the pace of a minute, by when the messages came in."""
     count = amounts.of(1_500, 250)
-    _pass(ground, count, "25")
-    came = ground.arrivals()
+    _pass(environment, count, "25")
+    came = environment.arrivals()
     worst = max(n + 1 - bisect_left(came, at - 1) for n, at in enumerate(came))
     share = (len(came) - 1) / (came[-1] - came[0]) / 25
     return [
@@ -95,29 +95,32 @@ def steady(ground: Ground, amounts: Amounts) -> list[Figure]:
     ]
 
 
-def _pass(ground: Ground, count: int, rate: str) -> Ran:
+def _pass(environment: Environment, count: int, rate: str) -> Ran:
     """One pass over that many users who are all due; each must get their message."""
-    crowd.fill(ground.users("speed"), crowd.due(count))
-    ground.arrivals()
-    ran = ground.ozh("speed", "discount", "--json", "--rate", rate)
+    users.fill(environment.users("speed"), users.due(count))
+    environment.arrivals()
+    ran = environment.ozh("speed", "discount", "--json", "--rate", rate)
     assert ran.json()["sent"] == count, ran.out  # noqa: S101
     return ran
 
 
 def _slow(
-    ground: Ground, amounts: Amounts, rate: dict[str, list[float]], cpu: dict[str, list[float]]
+    environment: Environment,
+    amounts: Amounts,
+    rate: dict[str, list[float]],
+    cpu: dict[str, list[float]],
 ) -> None:
-    """Those of whom few messages tell enough."""
+    """The slow clients, for which few messages tell enough."""
     few, fewer = amounts.of(1_000, 200), amounts.of(100, 20)
-    ran = ground.rival("ptb_loop", few)
+    ran = environment.baseline("ptb_loop", few)
     _sent(rate, cpu, PTB, ran)
-    crowd.fill(ground.users("naive"), crowd.due(fewer))
-    ran = ground.rival("naive", fewer, name="naive")
+    users.fill(environment.users("naive"), users.due(fewer))
+    ran = environment.baseline("naive", fewer, name="naive")
     _sent(rate, cpu, NAIVE, ran)
 
 
 def _sent(rate: Any, cpu: Any, who: str, ran: Ran) -> None:
-    """Of a rival its loop alone counts, not its start: importing aiogram takes seconds."""
+    """Of a baseline only the loop counts, not the start: importing aiogram takes seconds."""
     told = ran.json()
     _keep(rate, cpu, who, told["count"], told["seconds"], told["loop_cpu"])
 

@@ -13,7 +13,7 @@ from ozh_notify.config.load import load
 from ozh_notify.users.settlement import StoredDelivery
 
 LONG = "scan of the discount: skips those offered, blocked or held inside the index; " * 4
-RUN = "20261124T080509Z-1234abcd"
+RUN = "20261124T080509-1234abcd"
 
 
 def widest(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ozh_notify.sandbox import mongo
-from ozh_notify.sandbox.demo.users import STORIES, demo_users
+from ozh_notify.sandbox.demo.users import CASES, demo_users
 from tests.conftest import OZH, Finished, Ozh
 from tests.helpers import markdown
 from tests.helpers.passes import wait_until
@@ -177,10 +176,17 @@ def test_an_interrupted_demo_leaves_nothing_behind(
     wait_until(lambda: not place.left_behind(), f"nothing left, but {place.left_behind()}", 5)
 
 
-def pasted(text: str) -> dict[str, str]:
-    """The variables that a shell would have after its `export` lines were pasted."""
-    words = (shlex.split(line)[1] for line in text.splitlines() if line.startswith("export "))
-    return dict(word.split("=", 1) for word in words)
+def pasted(text: str, path: str = "/usr/local/bin:/usr/bin:/bin") -> dict[str, str]:
+    """The variables that a shell with this PATH has after its `export` lines were pasted."""
+    lines = "\n".join(line for line in text.splitlines() if line.startswith("export "))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{lines}\nexec env -0"],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(word.split("=", 1) for word in done.stdout.split("\0") if word)
 
 
 def served(place: Place, process: subprocess.Popen[str]) -> str:
@@ -223,7 +229,7 @@ def test_the_tour_of_the_readme_is_what_happens(place: Place) -> None:
     process = place.start("--serve", PATH="/usr/bin:/bin", **PROXIES)
     text = served(place, process)
     variables = pasted(text)
-    assert variables["PATH"].split(":")[0] == str(Path(OZH).parent)
+    assert variables["PATH"] == f"{Path(OZH).parent}:/usr/local/bin:/usr/bin:/bin"
     elsewhere = Ozh({**PROXIES, "OZH_TIMEZONE": "UTC", **variables}, place.folder)
     (_, said), *steps = tour()
     assert_printed(said, text)
@@ -300,18 +306,28 @@ def test_a_seed_makes_the_users_repeatable() -> None:
 
 
 @pytest.mark.parametrize("number", [16, 64, 5000])
-def test_every_story_is_told(number: int) -> None:
+def test_every_case_is_there(number: int) -> None:
     """However few users there are, each reason to be messaged or left alone is among them."""
-    cast = demo_users(number, 3, now())
-    assert len(cast) == number
-    chats = Counter(person.document["telegram_id"] for person in cast)
+    people = demo_users(number, 3, now())
+    assert len(people) == number
+    chats = Counter(person.document["telegram_id"] for person in people)
     assert {chat for chat, times in chats.items() if times > 1} <= {"@nobody"}
-    told = Counter(person.story for person in cast)
-    assert set(told) == {person.story for person in demo_users(len(STORIES), 1, now())}
+    told = Counter(person.case for person in people)
+    assert set(told) == {person.case for person in demo_users(len(CASES), 1, now())}
+
+
+def test_made_up_runs_have_ids_like_real_ones() -> None:
+    """`status --run` and `reconcile --run` can be tried with them."""
+    deliveries = [user.document.get("ozh_notify", {}).get("discount") for user in
+                  demo_users(64, 1, now())]  # fmt: skip
+    runs = {(one["run"], one["at"]) for one in deliveries if one}
+    assert len(runs) > 5
+    for run, at in runs:
+        assert re.fullmatch(rf"{at:%Y%m%dT%H%M%S}-[0-9a-f]{{8}}", run)
 
 
 def test_wrong_numbers_of_users_are_refused(place: Place) -> None:
-    """Fewer would leave a story untold."""
+    """Fewer would leave a case out."""
     done = ended(place.start("--users", "15"))
     assert done.code == 2
     assert "16" in done.err

@@ -17,7 +17,7 @@ from ozh_notify.sandbox.botapi.client import ReceivedMessage
 from ozh_notify.sandbox.demo.users import DemoUser
 
 CHATS_SHOWN = 4
-STORIES_SHOWN = ("one picture, nothing left", "has blocked the bot", "registered yesterday")
+CASES_SHOWN = ("one picture, nothing left", "has blocked the bot", "registered yesterday")
 FIELDS_SHOWN = ("telegram_id", "discount_offered", "ozh_notify")
 
 Documents = Mapping[int, Mapping[str, Any]]
@@ -36,17 +36,17 @@ def campaign(text: str) -> str:
 
 
 def print_users(console: Console, people: Sequence[DemoUser]) -> None:
-    """How many users there are of each story, and what is to come of them."""
+    """How many users there are of each case, and what is to come of them."""
     heading(console, f"{len(people)} made-up users")
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
     in_order = sorted(people, key=lambda p: (not p.gets, bool(p.chat), p.gets != "discount"))
-    for (story, fate), count in Counter((p.story, _fate(p)) for p in in_order).items():
-        table.add_row(str(count), story, Text(fate, style="dim"))
+    for (case, expected), count in Counter((p.case, _expected(p)) for p in in_order).items():
+        table.add_row(str(count), case, Text(expected, style="dim"))
     console.print(table)
 
 
-def _fate(person: DemoUser) -> str:
+def _expected(person: DemoUser) -> str:
     if not person.gets:
         return "left alone"
     return "cannot be written to" if person.chat else f"gets the {person.gets.replace('-', ' ')}"
@@ -71,11 +71,11 @@ def documents(
 ) -> None:
     """What the passes have written, for a few users."""
     heading(console, "user documents, before and after")
-    for story in STORIES_SHOWN:
-        person = next((p for p in people if p.story == story), None)
+    for case in CASES_SHOWN:
+        person = next((p for p in people if p.case == case), None)
         if person:
             chat = person.document["telegram_id"]
-            console.print(Text(f"{story}:", style="bold"))
+            console.print(Text(f"{case}:", style="bold"))
             console.print(f"before {_shown(before[chat])}", markup=False)
             console.print(f"after  {_shown(after[chat])}", markup=False, soft_wrap=True)
 

@@ -41,7 +41,7 @@ class Environment:
 
     users: Any
     bot: botapi.BotApiServer
-    cast: list[DemoUser]
+    people: list[DemoUser]
     environment: dict[str, str]
     folder: str
 
@@ -54,18 +54,18 @@ def environment(count: int, seed: int) -> Iterator[Environment]:
         bot = stack.enter_context(botapi.run())
         client = stack.enter_context(pymongo.MongoClient[dict[str, Any]](server.uri, tz_aware=True))
         users = client[DATABASE].users
-        cast = demo_users(count, seed, datetime.now(timezone.utc))
-        users.insert_many([dict(person.document) for person in cast])
         now = datetime.now(timezone.utc)
+        people = demo_users(count, seed, now)
+        users.insert_many([dict(person.document) for person in people])
         client[DATABASE][JOURNAL].insert_many(past_experiment(now))
         rules = [
             {"chat_id": person.document["telegram_id"], "do": person.chat}
-            for person in cast
+            for person in people
             if person.chat
         ]
         bot.control.rules(rules)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ozh-notify-"))
-        yield Environment(users, bot, cast, _environment(server.uri, bot), folder)
+        yield Environment(users, bot, people, _environment(server.uri, bot), folder)
 
 
 def serve(console: Console, count: int, seed: int) -> None:
@@ -75,8 +75,9 @@ def serve(console: Console, count: int, seed: int) -> None:
             f"Both servers are up, with {count} made-up users. Paste this into another terminal,\n"
             "in a folder without a .env, which would fill in the rest:\n"
         )
-        for name, value in {**up.environment, **_way_there()}.items():
-            console.print(f"export {name}={shlex.quote(value)}", markup=False, soft_wrap=True)
+        exports = {name: shlex.quote(value) for name, value in up.environment.items()}
+        for name, value in {**exports, **_way_there()}.items():
+            console.print(f"export {name}={value}", markup=False, soft_wrap=True)
         console.print(
             "\nThen try: ozh-notify discount --dry-run; ozh-notify discount; "
             "ozh-notify daily-bonus --any-time; ozh-notify effect"
@@ -92,14 +93,14 @@ def run_demo(console: Console, count: int, seed: int) -> list[str]:
     """Show the main job; returns what was not as it should be."""
     console.print("Starting a MongoDB-compatible server and a Telegram Bot API on 127.0.0.1 ...")
     with environment(count, seed) as up:
-        output.print_users(console, up.cast)
+        output.print_users(console, up.people)
         before = {user["telegram_id"]: user for user in up.users.find()}
         problems = []
         for command in ("discount --dry-run", "discount", "daily-bonus"):
             problems += _show(console, up, command)
         output.chats(console, up.bot.control.messages())
         after = {user["telegram_id"]: user for user in up.users.find()}
-        output.documents(console, up.cast, before, after)
+        output.documents(console, up.people, before, after)
         output.heading(console, "the same passes again reach nobody")
         for command in ("discount", "daily-bonus"):
             problems += _show(console, up, command)
@@ -109,11 +110,11 @@ def run_demo(console: Console, count: int, seed: int) -> list[str]:
 
 
 def failures(up: Environment) -> list[str]:
-    """Expectations that do not hold: from the cast's stories, not from what the passes said."""
+    """Expectations that do not hold: from the users' cases, not from what the passes said."""
     got = Counter((m.chat_id, output.campaign(m.raw_text)) for m in up.bot.control.messages())
     wanted = {
         (person.document["telegram_id"], person.gets)
-        for person in up.cast
+        for person in up.people
         if person.gets and not person.chat
     }
     problems = [f"chat {chat} got {n} messages" for (chat, _), n in got.items() if n > 1]
@@ -166,14 +167,15 @@ def _surroundings() -> dict[str, str]:
 
 
 def _way_there() -> dict[str, str]:
-    """What another terminal needs to find this command, and past a proxy the servers."""
+    """What another shell needs to find this command, and to pass by a proxy, as shell words."""
     ours = Path(sys.executable).with_name("ozh-notify")
     found = shutil.which("ozh-notify")
     way = {}
     if ours.exists() and not (found and os.path.samefile(found, ours)):
-        way["PATH"] = os.pathsep.join([str(ours.parent), os.environ.get("PATH", os.defpath)])
+        way["PATH"] = f'{shlex.quote(str(ours.parent))}:"$PATH"'  # that shell's own, not ours
     if getproxies().get("http"):
-        way["NO_PROXY"] = ",".join(filter(None, ["127.0.0.1", os.environ.get("NO_PROXY")]))
+        direct = ",".join(filter(None, ["127.0.0.1", os.environ.get("NO_PROXY")]))
+        way["NO_PROXY"] = shlex.quote(direct)
     return way
 
 

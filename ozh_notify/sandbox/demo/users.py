@@ -22,7 +22,7 @@ class DemoUser:
     """A user document, and what the demo expects to become of them."""
 
     document: Document
-    story: str
+    case: str
     gets: str = ""
     """The campaign whose message this user is to get; empty for none."""
     chat: str = ""
@@ -30,22 +30,22 @@ class DemoUser:
 
 
 def demo_users(count: int, seed: int, now: datetime) -> list[DemoUser]:
-    """``count`` users, each story at least once where there is room; the same for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 - a repeatable cast, not a secret
-    cast = [STORIES[n % len(STORIES)] for n in range(count)]
-    chance.shuffle(cast)
-    return [story(_User(chance, 100_000 + n, now)) for n, story in enumerate(cast)]
+    """``count`` users, each case at least once where there is room; the same for the same seed."""
+    rng = random.Random(seed)  # noqa: S311 - the same users each time, not a secret
+    people = [CASES[n % len(CASES)] for n in range(count)]
+    rng.shuffle(people)
+    return [case(_User(rng, 100_000 + n, now)) for n, case in enumerate(people)]
 
 
 @dataclass(frozen=True)
 class _User:
-    chance: random.Random
+    rng: random.Random
     number: int
     now: datetime
 
     def ago(self, low: float, high: float) -> datetime:
         """A moment between ``low`` and ``high`` hours ago."""
-        moment = self.now - timedelta(hours=self.chance.uniform(low, high))
+        moment = self.now - timedelta(hours=self.rng.uniform(low, high))
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
     def document(self, **fields: Any) -> Document:
@@ -53,11 +53,11 @@ class _User:
         registered = self.ago(24 * 10, 24 * 60)
         return {
             "telegram_id": self.number,
-            "first_name": self.chance.choice(NAMES),
+            "first_name": self.rng.choice(NAMES),
             "language_code": "ru",
             "registered_at": registered,
-            "generations_count": self.chance.randint(2, 9),
-            "balance": self.chance.randint(1, 5),
+            "generations_count": self.rng.randint(2, 9),
+            "balance": self.rng.randint(1, 5),
             "first_generation_at": registered + timedelta(minutes=5),
             "discount_offered": False,
             "daily_bonus_claimed_today": False,
@@ -74,16 +74,17 @@ class _User:
         first = {"generations_count": 0, "first_generation_at": None}
         return self.document(**{"registered_at": self.ago(1, 70), **first, **fields})
 
+    def held(self, state: str, until: datetime, at: datetime) -> Document:
+        """What an earlier pass left in the document of a user it took up ``at`` that moment."""
+        run = f"{at:%Y%m%dT%H%M%S}-{self.number:08x}"
+        kept = {"state": state, "hold_until": until, "run": run, "at": at, "attempts": 1}
+        if state == "unknown":
+            kept["claim"] = f"{run}-1"
+            kept["error"] = "the pass that claimed this user did not record an outcome"
+        return {"ozh_notify": {"discount": kept}}
 
-def _held(state: str, until: datetime, at: datetime, campaign: str = "discount") -> Document:
-    kept = {"state": state, "hold_until": until, "run": "earlier", "at": at, "attempts": 1}
-    if state == "unknown":
-        kept["claim"] = "earlier-1"
-        kept["error"] = "the pass that claimed this user did not record an outcome"
-    return {"ozh_notify": {campaign: kept}}
 
-
-STORIES: tuple[Callable[[_User], DemoUser], ...] = (
+CASES: tuple[Callable[[_User], DemoUser], ...] = (
     lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
     lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
     lambda u: DemoUser(u.spent(balance=0.0), "a balance of 0.0", "discount"),
@@ -94,13 +95,13 @@ STORIES: tuple[Callable[[_User], DemoUser], ...] = (
     lambda u: DemoUser(u.spent(first_generation_at=u.ago(1, 23)), "one picture, an hour ago"),
     lambda u: DemoUser(u.spent(discount_offered=True), "was offered the discount"),
     lambda u: DemoUser(
-        u.spent(**_held("sent", FAR, u.ago(48, 90))), "was offered, the flag was reset"
+        u.spent(**u.held("sent", FAR, u.ago(48, 90))), "was offered, the flag was reset"
     ),
     lambda u: DemoUser(
-        u.spent(**_held("unreachable", u.now + timedelta(days=20), u.ago(200, 240))),
+        u.spent(**u.held("unreachable", u.now + timedelta(days=20), u.ago(200, 240))),
         "blocked the bot ten days ago",
     ),
-    lambda u: DemoUser(u.spent(**_held("unknown", FAR, u.ago(48, 90))), "outcome unknown"),
+    lambda u: DemoUser(u.spent(**u.held("unknown", FAR, u.ago(48, 90))), "outcome unknown"),
     lambda u: DemoUser(u.spent(ozh_notify={"muted": True}), "is muted"),
     lambda u: DemoUser(u.spent(telegram_id="@nobody"), "has no usable chat id"),
     lambda u: DemoUser(u.new(daily_bonus_claimed_today=True), "has claimed the bonus today"),

@@ -1,4 +1,4 @@
-"""What the rivals share: the command line, and one line of JSON with the time of their loop."""
+"""What the baselines share: the command line, and one line of JSON with the time of their loop."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
 
-from benchmarks.ground import Users
+from benchmarks.environment import Users
 from ozh_notify.sandbox.demo.users import FAR, NAMES
 
 BATCH = 10_000

@@ -26,7 +26,7 @@ from ozh_notify.users.indexes import recommended
 
 ROOT = Path(__file__).parents[1]
 OZH = str(ROOT / ".venv/bin/ozh-notify")
-RIVALS = str(ROOT / ".venv-bench/bin/python")
+BASELINES = str(ROOT / ".venv-bench/bin/python")
 TOKEN = "987654321:AAbenchmark-only-token_abcdefghij"  # noqa: S105 - opens nothing
 LATENCY_MS = 50
 
@@ -51,7 +51,7 @@ class Ran:
         return json.loads(self.out)
 
 
-class Ground:
+class Environment:
     """One MongoDB server and one Bot API for all figures of a run."""
 
     def __init__(self, uri: str, kind: str, api: str, pids: dict[str, int]) -> None:
@@ -93,10 +93,10 @@ class Ground:
         ran = run([OZH, *arguments], self.environment(name))
         return replace(ran, servers={who: now - before[who] for who, now in self._cpu().items()})
 
-    def rival(self, script: str, count: int, *options: str, name: str = "none") -> Ran:
-        """Run one of the rivals with the same message."""
+    def baseline(self, script: str, count: int, *options: str, name: str = "none") -> Ran:
+        """Run one of the baselines with the same message."""
         text = Composer(registry()["discount"](self.settings(name))).compose("Анна", "ru").html
-        command = [RIVALS, str(ROOT / f"benchmarks/rivals/{script}.py"), self.api, str(count)]
+        command = [BASELINES, str(ROOT / f"benchmarks/baselines/{script}.py"), self.api, str(count)]
         return run([*command, *options], {**self.environment(name), "BENCH_TEXT": text})
 
     def arrivals(self) -> list[float]:
@@ -109,11 +109,11 @@ class Ground:
 
 
 @contextmanager
-def prepared() -> Iterator[Ground]:
+def prepared() -> Iterator[Environment]:
     """Start both servers, the most faithful MongoDB there is; ends them."""
     with ExitStack() as stack:
         api = subprocess.Popen(
-            [RIVALS, str(ROOT / "benchmarks/bot_api.py"), "--latency-ms", str(LATENCY_MS)],
+            [BASELINES, str(ROOT / "benchmarks/bot_api.py"), "--latency-ms", str(LATENCY_MS)],
             stdout=subprocess.PIPE,
         )
         stack.callback(mongo.stop, api)
@@ -121,10 +121,10 @@ def prepared() -> Iterator[Ground]:
         uri = os.environ.get("OZH_TEST_MONGO_URI")
         pids = {"Bot API": api.pid}
         if uri:
-            yield Ground(uri, "OZH_TEST_MONGO_URI", url, pids)
+            yield Environment(uri, "OZH_TEST_MONGO_URI", url, pids)
             return
         server = stack.enter_context(mongo.run(mongo.available()[0]))
-        yield Ground(server.uri, server.kind, url, {**pids, "MongoDB": server.process.pid})
+        yield Environment(server.uri, server.kind, url, {**pids, "MongoDB": server.process.pid})
 
 
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Ran:
