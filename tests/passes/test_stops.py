@@ -28,7 +28,7 @@ from tests.helpers.passes import (
     wait_until,
 )
 from tests.helpers.users import ago, bonus_user, discount_user
-from tests.torture.ground import WRAPPER
+from tests.torture.environment import WRAPPER
 
 CONTENT = {"do": "error", "code": 400, "description": "Bad Request: can't parse entities: tag"}
 NOT_FOUND = {"do": "not_found"}

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from tests.helpers.users import bonus_user
 from tests.torture.checker import judge
 from tests.torture.clocks import faked
-from tests.torture.ground import Ended, Ground, kill
+from tests.torture.environment import Ended, Environment, kill
 from tests.torture.report import Report
 
 UTC = timezone.utc
@@ -27,7 +27,7 @@ LATE = 1.5
 class Diary:
     """Who got how many messages on which local day of a made-up calendar."""
 
-    ground: Ground
+    place: Environment
     zone: ZoneInfo
     users: int
     first: date
@@ -40,7 +40,7 @@ class Diary:
         registered = datetime.combine(self.first, datetime.min.time(), self.zone) - timedelta(1)
         people = [bonus_user(registered_at=registered.astimezone(UTC)) for _ in range(self.users)]
         self.chats = {u["telegram_id"] for u in people}
-        self.ground.fresh(people)
+        self.place.fresh(people)
 
     def live(
         self, day: date, clock: str, *, fold: int = 0, rate: float = 500, dies: bool = False
@@ -48,7 +48,7 @@ class Diary:
         """A pass that starts at that local time; files what the chats got by its clock's day."""
         start = datetime.combine(day, dt_time.fromisoformat(clock), self.zone)
         ahead = start.replace(fold=fold).timestamp() - time.time()
-        running = self.ground.start(
+        running = self.place.start(
             "daily-bonus",
             "--rate",
             str(rate),
@@ -57,14 +57,14 @@ class Diary:
             OZH_DAILY_BONUS_DAYS="30",
         )
         if dies:
-            self.ground.await_moment(running, self.users)
+            self.place.await_moment(running, self.users)
         ended = kill(running) if dies else running.wait()
         self._file(ahead)
         return ended
 
     def _file(self, ahead: float) -> None:
         time.sleep(0.1)
-        self.latest = [m for m in self.ground.messages() if m["seq"] > self.seen]
+        self.latest = [m for m in self.place.messages() if m["seq"] > self.seen]
         for message in self.latest:
             self.seen = message["seq"]
             moment = datetime.fromtimestamp(message["time"] + ahead - LATE, self.zone)
@@ -79,38 +79,38 @@ class Diary:
             missed = [chat for chat in self.chats if not self.got[day, chat]]
             report.lost += len(missed)
             report.expect(not missed, f"{what}: {len(missed)} got nothing on {day}")
-        documents = list(self.ground.users.find())
+        documents = list(self.place.users.find())
         if every:
-            messages = [m for m in self.ground.messages() if m["chat_id"] in self.chats]
+            messages = [m for m in self.place.messages() if m["chat_id"] in self.chats]
             latest = {m["chat_id"]: m for m in messages}
             judge(report, documents, list(latest.values()), "daily_bonus", self.chats)
         report.rounds += 1
         report.tried += self.users
 
 
-def days(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def days(place: Environment, report: Report, rounds: int, users: int) -> None:
     """Three kinds of nights, each so many times; short, one night of a change of summer time."""
-    ground.fresh()
-    start_up = ground.run("discount", **faked(0)).seconds
+    place.fresh()
+    start_up = place.run("discount", **faked(0)).seconds
     for _ in range(rounds or 1):
-        _killed_one_day_swept_the_next(ground, report, users)
-        _into_midnight(ground, report, users, start_up)
+        _killed_one_day_swept_the_next(place, report, users)
+        _into_midnight(place, report, users, start_up)
         for night in NIGHTS if rounds else [HAVANA]:
-            _night(ground, report, users, *night)
+            _night(place, report, users, *night)
 
 
-def _killed_one_day_swept_the_next(ground: Ground, report: Report, users: int) -> None:
+def _killed_one_day_swept_the_next(place: Environment, report: Report, users: int) -> None:
     one, two = date(2026, 3, 10), date(2026, 3, 11)
-    diary = Diary(ground, ZoneInfo("Europe/Moscow"), users, one)
+    diary = Diary(place, ZoneInfo("Europe/Moscow"), users, one)
     diary.live(one, "23:40", rate=20, dies=True)
     diary.live(two, "00:20")
-    report.expect(not _sending(ground), "a claim of the day before was not swept")
+    report.expect(not _sending(place), "a claim of the day before was not swept")
     diary.check(report, [two], "killed the day before")
 
 
-def _into_midnight(ground: Ground, report: Report, users: int, start_up: float) -> None:
+def _into_midnight(place: Environment, report: Report, users: int, start_up: float) -> None:
     one, two = date(2026, 3, 10), date(2026, 3, 11)
-    diary = Diary(ground, ZoneInfo("Europe/Moscow"), users, one)
+    diary = Diary(place, ZoneInfo("Europe/Moscow"), users, one)
     # Early enough to begin before midnight here, slow enough to be at work when it comes.
     early = math.ceil(start_up * 2 + 1)
     ended = diary.live(one, f"23:59:{60 - early}", rate=users / (early + 3))
@@ -156,14 +156,19 @@ NIGHTS: tuple[Night, ...] = (
 
 
 def _night(
-    ground: Ground, report: Report, users: int, zone: str, first: date, phases: tuple[Phase, ...]
+    place: Environment,
+    report: Report,
+    users: int,
+    zone: str,
+    first: date,
+    phases: tuple[Phase, ...],
 ) -> None:
-    diary = Diary(ground, ZoneInfo(zone), users, first)
+    diary = Diary(place, ZoneInfo(zone), users, first)
     for after, clock, fold in phases:
         ended = diary.live(first + timedelta(after), clock, fold=fold)
         report.expect(ended.code == 0, f"{zone} {clock}: exit {ended.code}: {ended.err}")
     diary.check(report, [first + timedelta(n) for n in range(3)], f"{zone} {first}")
 
 
-def _sending(ground: Ground) -> int:
-    return ground.users.count_documents({"ozh_notify.daily_bonus.state": "sending"})
+def _sending(place: Environment) -> int:
+    return place.users.count_documents({"ozh_notify.daily_bonus.state": "sending"})

@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.torture import (
+    backend_writes,
     bot_api_faults,
     calendar_days,
     clocks,
     crash,
-    crowd,
     experiments,
     frozen,
-    hostile,
     mongo_faults,
+    odd_documents,
+    parallel,
+    refused_documents,
     restarts,
-    writers,
 )
-from tests.torture.ground import Ground, ground
+from tests.torture.environment import Environment, environment
 from tests.torture.report import Report, Skipped
 
-Work = Callable[[Ground, Report, int, int], None]
+Work = Callable[[Environment, Report, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,31 @@ CASES: dict[str, Case] = {
     "restart": Case(restarts.killed_and_restarted, 20, 120, 1, 60),
     "stepdown": Case(mongo_faults.step_down, 20, 120, 1, 60),
     "days": Case(calendar_days.days, 5, 40, 0, 15),
-    "eight": Case(crowd.eight_at_once, 20, 500, 1, 60),
+    "eight": Case(parallel.eight_at_once, 20, 500, 1, 60),
     "floods": Case(bot_api_faults.floods, 1, 60, 1, 12),
     "frozen": Case(frozen.past_the_lease, 10, 100, 1, 60),
-    "hostile": Case(hostile.documents, 20, 580, 2, 150),
+    "hostile": Case(odd_documents.documents, 20, 580, 2, 150),
     "clocks": Case(clocks.minutes_apart, 10, 100, 1, 40),
     "fast-clock": Case(clocks.too_fast, 10, 100, 1, 40),
+    "dropped": Case(bot_api_faults.dropped_connections, 10, 200, 1, 60),
+    "refused": Case(refused_documents.some_refused, 20, 100, 2, 50),
     "refusals": Case(bot_api_faults.refusals_for_the_bot, 10, 100, 1, 30),
-    "stale": Case(writers.stale_flag, 5, 100, 1, 40),
-    "leavers": Case(writers.leavers, 1, 2000, 1, 100),
+    "stale": Case(backend_writes.stale_flag, 5, 100, 1, 40),
+    "leavers": Case(backend_writes.leavers, 1, 2000, 1, 100),
 }
 
 
 def run(
-    name: str, *, short: bool, seed: int, rounds: int | None = None, place: Ground | None = None
+    name: str,
+    *,
+    short: bool,
+    seed: int,
+    rounds: int | None = None,
+    place: Environment | None = None,
 ) -> Report:
     """Run one case, on servers of its own unless a place is given."""
     if place is None:
-        with ground(seed) as own:
+        with environment(seed) as own:
             return run(name, short=short, seed=seed, rounds=rounds, place=own)
     case, report = CASES[name], Report(name, server=place.kind)
     amount = (case.short_rounds, case.short_users) if short else (case.rounds, case.users)

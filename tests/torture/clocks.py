@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.helpers.users import discount_user
 from tests.torture.checker import judge
-from tests.torture.endings import settle
-from tests.torture.ground import Ground, kill
+from tests.torture.environment import Environment, kill
+from tests.torture.final_passes import settle
 from tests.torture.report import Report, Skipped
 
 APART = 100
@@ -32,46 +32,46 @@ def faked(seconds: float) -> dict[str, str]:
     }
 
 
-def minutes_apart(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def minutes_apart(place: Environment, report: Report, rounds: int, users: int) -> None:
     """One pass ahead, one behind, one right, at once; in every second round one of them dies."""
     for number in range(rounds):
         people = [discount_user() for _ in range(users)]
         eligible = {u["telegram_id"] for u in people}
-        ground.fresh(people)
+        place.fresh(people)
         clocks = {name: faked(by) for name, by in (("ahead", APART), ("behind", -APART))}
-        running = {name: ground.start("discount", **clock) for name, clock in clocks.items()}
-        running["right"] = ground.start("discount")
+        running = {name: place.start("discount", **clock) for name, clock in clocks.items()}
+        running["right"] = place.start("discount")
         if number % 2:
-            dying = running.pop(ground.chance.choice(sorted(running)))
-            ground.await_moment(dying, users)
+            dying = running.pop(place.rng.choice(sorted(running)))
+            place.await_moment(dying, users)
             kill(dying)
         for name, one in running.items():
             ended = one.wait()
             report.expect(ended.code == 0, f"{name}: exit {ended.code}: {ended.err}")
         for clock in clocks.values():
-            ended = ground.run("discount", **clock)
+            ended = place.run("discount", **clock)
             report.expect(ended.code == 0, f"after: exit {ended.code}: {ended.err}")
-        documents = list(ground.users.find())
-        judge(report, documents, ground.messages(), "discount", eligible, ended=False)
-        settle(ground, report, eligible)
+        documents = list(place.users.find())
+        judge(report, documents, place.messages(), "discount", eligible, ended=False)
+        settle(place, report, eligible)
         report.rounds += 1
         report.tried += users
 
 
-def too_fast(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def too_fast(place: Environment, report: Report, rounds: int, users: int) -> None:
     """A pass and a `reconcile` with a fast clock, beside a pass that has users in hand."""
     clock = faked(TOO_FAST)
     for _ in range(rounds):
         people = [discount_user() for _ in range(users)]
-        ground.fresh(people)
-        running = ground.start("discount", "--rate", "40")
-        ground.await_moment(running, users)
+        place.fresh(people)
+        running = place.start("discount", "--rate", "40")
+        place.await_moment(running, users)
         for command in (("discount",), ("reconcile", "discount", "--resend", "--yes")):
-            ended = ground.run(*command, **clock)
+            ended = place.run(*command, **clock)
             report.expect(ended.code == 78, f"{command[0]}: exit {ended.code}: {ended.err}")
         ended = running.wait()
         report.expect(ended.code == 0, f"the pass beside it: exit {ended.code}: {ended.err}")
         eligible = {u["telegram_id"] for u in people}
-        settle(ground, report, eligible)
+        settle(place, report, eligible)
         report.rounds += 1
         report.tried += users

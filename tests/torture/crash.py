@@ -8,8 +8,8 @@ import time
 
 from tests.helpers.users import bonus_user, discount_user, user
 from tests.torture.checker import judge
-from tests.torture.endings import settle
-from tests.torture.ground import Ended, Ground, kill
+from tests.torture.environment import Ended, Environment, kill
+from tests.torture.final_passes import settle
 from tests.torture.report import Report
 
 SAFE_TO_REPEAT = 75
@@ -19,7 +19,7 @@ HUNG = 3
 RATE = 100
 
 
-def kill_nine(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def kill_nine(place: Environment, report: Report, rounds: int, users: int) -> None:
     """``kill -9`` at a random moment, then a normal pass; later the lease is over and it is swept.
 
     In doubt are at most the users claimed and not yet recorded: half a second of the rate, and
@@ -27,23 +27,23 @@ def kill_nine(ground: Ground, report: Report, rounds: int, users: int) -> None:
     """
     for _ in range(rounds):
         people, eligible = _crowd(users)
-        ground.fresh(people)
-        running = ground.start("discount", "--rate", str(RATE))
-        ground.await_moment(running, users)
+        place.fresh(people)
+        running = place.start("discount", "--rate", str(RATE))
+        place.await_moment(running, users)
         kill(running)
         time.sleep(0.1)
-        documents = list(ground.users.find())
-        judge(report, documents, ground.messages(), "discount", eligible, ended=False)
+        documents = list(place.users.find())
+        judge(report, documents, place.messages(), "discount", eligible, ended=False)
         doubt = sum(1 for u in documents if _state(u) == "sending")
-        bound = RATE / 2 + ground.api.control.requests()["max_in_flight"]
+        bound = RATE / 2 + place.api.control.requests()["max_in_flight"]
         report.expect(doubt <= bound, f"{doubt} users in doubt, more than {bound}")
         report.notes["most in doubt"] = max(report.notes["most in doubt"], doubt)
-        settle(ground, report, eligible)
+        settle(place, report, eligible)
         report.rounds += 1
         report.tried += len(eligible)
 
 
-def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def told_to_stop(place: Environment, report: Report, rounds: int, users: int) -> None:
     """SIGTERM and SIGINT in turn, at a random moment: 75 within 10 s, nothing left in doubt.
 
     A moment after the last message is none: there the pass has run to its end, and says 0. In
@@ -52,32 +52,32 @@ def told_to_stop(ground: Ground, report: Report, rounds: int, users: int) -> Non
     """
     for number in range(rounds):
         people, eligible = _crowd(users)
-        ground.fresh(people)
+        place.fresh(people)
         hung = HUNG if number % 5 == 4 else 0
-        skip = ground.chance.randrange(users // 2)
+        skip = place.rng.randrange(users // 2)
         rule = {"do": "hang_after", "seconds": 2 * STOP_LIMIT, "skip": skip, "times": hung}
-        ground.api.control.rules([rule] if hung else [])
-        running = ground.start("discount", "--rate", str(RATE), "--json")
+        place.api.control.rules([rule] if hung else [])
+        running = place.start("discount", "--rate", str(RATE), "--json")
         running.handles(signal.SIGTERM)
         if hung:
-            ground.await_messages(skip + hung, running)
+            place.await_messages(skip + hung, running)
         else:
-            ground.await_moment(running, users * 3 // 4)
+            place.await_moment(running, users * 3 // 4)
         at = running.signal((signal.SIGTERM, signal.SIGINT)[number % 2])
         ended = running.wait()
         took = time.monotonic() - at
         report.notes[f"exit {ended.code}"] += 1
         report.expect(took < STOP_LIMIT, f"it took {took:.1f} s to stop")
-        documents = list(ground.users.find())
-        states = judge(report, documents, ground.messages(), "discount", eligible, ended=False)
+        documents = list(place.users.find())
+        states = judge(report, documents, place.messages(), "discount", eligible, ended=False)
         doubt = states["sending"] + states["unknown"]
         right = SAFE_TO_REPEAT if states["sent"] < len(eligible) else ended.code
         report.expect(ended.code == right, f"exit {ended.code}: {ended.err}")
         report.expect(ended.code in (0, SAFE_TO_REPEAT), f"exit {ended.code}: {ended.err}")
         report.expect(doubt <= hung, f"{doubt} in doubt after a signal: {ended.out} {ended.err}")
         _expect_honest(report, ended, states["sent"])
-        ground.api.control.rules([])
-        settle(ground, report, eligible)
+        place.api.control.rules([])
+        settle(place, report, eligible)
         report.rounds += 1
         report.tried += len(eligible)
 

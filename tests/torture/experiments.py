@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.helpers.users import discount_user
-from tests.torture.ground import Ground, kill
+from tests.torture.environment import Environment, kill
 from tests.torture.report import Report
 
 NAME = "torture"
@@ -17,7 +17,7 @@ KILLS = 3
 """Passes of one round that die before the ones that end."""
 
 
-def killed_at_random(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def killed_at_random(place: Environment, report: Report, rounds: int, users: int) -> None:
     """``kill -9`` at random moments; then passes that end, and a look at every entry."""
     until = (datetime.now(timezone.utc) + timedelta(days=30)).date().isoformat()
     extra = {
@@ -27,26 +27,26 @@ def killed_at_random(ground: Ground, report: Report, rounds: int, users: int) ->
     }
     for _ in range(rounds):
         people: list[dict[str, Any]] = [discount_user() for _ in range(users)]
-        ground.fresh(people)
-        ground.users.database.ozh_notify_journal.drop()
+        place.fresh(people)
+        place.users.database.ozh_notify_journal.drop()
         for _ in range(KILLS):
-            running = ground.start("discount", "--rate", str(RATE), **extra)
-            ground.await_moment(running, users // (KILLS + 1))
+            running = place.start("discount", "--rate", str(RATE), **extra)
+            place.await_moment(running, users // (KILLS + 1))
             kill(running)
-        ground.lapse()
+        place.lapse()
         for _ in range(2):
-            ended = ground.start("discount", "--json", "--rate", "1000", **extra).wait()
+            ended = place.start("discount", "--json", "--rate", "1000", **extra).wait()
             report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
-        _look(ground, report, {u["telegram_id"] for u in people})
+        _look(place, report, {u["telegram_id"] for u in people})
         report.rounds += 1
         report.tried += users
 
 
-def _look(ground: Ground, report: Report, chats: set[int]) -> None:
+def _look(place: Environment, report: Report, chats: set[int]) -> None:
     """Every chat has one entry in the arm of its hash; a control has no message."""
-    journal = ground.users.database.ozh_notify_journal
+    journal = place.users.database.ozh_notify_journal
     entries = {e["chat_id"]: e for e in journal.find({"experiment": NAME})}
-    got = [message["chat_id"] for message in ground.messages()]
+    got = [message["chat_id"] for message in place.messages()]
     report.duplicates += len(got) - len(set(got))
     report.expect(len(got) == len(set(got)), "a user got two messages")
     missing = chats - entries.keys()

@@ -8,7 +8,7 @@ import time
 
 from tests.helpers.users import discount_user
 from tests.torture.checker import judge
-from tests.torture.ground import WRAPPER, Ground
+from tests.torture.environment import WRAPPER, Environment
 from tests.torture.report import Report
 
 SEND_LIMIT, MARGIN, WAKE_MARGIN = 1.0, 4.0, 2.0
@@ -17,7 +17,7 @@ LEASE = SEND_LIMIT + MARGIN
 RATE = 50
 
 
-def past_the_lease(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def past_the_lease(place: Environment, report: Report, rounds: int, users: int) -> None:
     """SIGSTOP, sweep, resend by `reconcile` and a second pass, SIGCONT: nothing goes out twice.
 
     What had reached a chat before the freeze is in doubt for everybody else, and a person may
@@ -26,28 +26,28 @@ def past_the_lease(ground: Ground, report: Report, rounds: int, users: int) -> N
     for _ in range(rounds):
         people = [discount_user() for _ in range(users)]
         eligible = {u["telegram_id"] for u in people}
-        ground.fresh(people)
-        frozen = ground.start(
+        place.fresh(people)
+        frozen = place.start(
             "discount",
             "--rate",
             str(RATE),
-            program=ground.wrapped(WRAPPER),
+            program=place.wrapped(WRAPPER),
             OZH_FLOOD_BUDGET_SECONDS="0",
             TORTURE_SEND_LIMIT=str(SEND_LIMIT),
             TORTURE_LEASE_MARGIN=str(MARGIN),
             TORTURE_WAKE_MARGIN=str(WAKE_MARGIN),
         )
-        ground.await_messages(ground.chance.randint(1, users // 2), frozen)
-        time.sleep(ground.chance.uniform(0, 0.05))
+        place.await_messages(place.rng.randint(1, users // 2), frozen)
+        time.sleep(place.rng.uniform(0, 0.05))
         frozen.signal(signal.SIGSTOP)
         time.sleep(0.3)
-        before = {message["chat_id"] for message in ground.messages()}
-        claimed = ground.users.count_documents({"ozh_notify.discount.state": "sending"})
+        before = {message["chat_id"] for message in place.messages()}
+        claimed = place.users.count_documents({"ozh_notify.discount.state": "sending"})
         time.sleep(LEASE + 0.2)
-        ended = ground.run("reconcile", "discount", "--resend", "--yes", "--json")
+        ended = place.run("reconcile", "discount", "--resend", "--yes", "--json")
         resent = json.loads(ended.out)["settled"] if ended.code == 0 else -1
         report.expect(resent == claimed, f"{claimed} claimed, {resent} resent: {ended.err}")
-        second = ground.run("discount", "--rate", "500")
+        second = place.run("discount", "--rate", "500")
         report.expect(second.code == 0, f"the second pass: exit {second.code}: {second.err}")
         frozen.signal(signal.SIGCONT)
         woken = frozen.wait()
@@ -55,7 +55,7 @@ def past_the_lease(ground: Ground, report: Report, rounds: int, users: int) -> N
         report.notes["claimed at the freeze"] += claimed
         report.expect(woken.code in (0, 75), f"woken: exit {woken.code}: {woken.err}")
         time.sleep(0.2)
-        documents = list(ground.users.find())
-        judge(report, documents, ground.messages(), "discount", eligible, excused=before)
+        documents = list(place.users.find())
+        judge(report, documents, place.messages(), "discount", eligible, excused=before)
         report.rounds += 1
         report.tried += users

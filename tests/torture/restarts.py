@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ozh_notify.sandbox.mongo import free_port, stop
 from tests.helpers.users import discount_user
-from tests.torture.endings import settle
-from tests.torture.ground import Ground
+from tests.torture.environment import Environment
+from tests.torture.final_passes import settle
 from tests.torture.mongo_faults import look
 from tests.torture.report import Report, Skipped
 
@@ -72,11 +72,11 @@ class Server:
         return [*where, *durable, *cache]
 
 
-def killed_and_restarted(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def killed_and_restarted(place: Environment, report: Report, rounds: int, users: int) -> None:
     """``kill -9`` of the server at a random moment, and its return after a while."""
-    server = Server(ground.folder)
+    server = Server(place.folder)
     report.server = server.kind
-    own = Ground(server.uri, server.kind, ground.api, ground.folder, ground.chance)
+    own = Environment(server.uri, server.kind, place.api, place.folder, place.rng)
     away = AWAY if rounds > 1 else AWAY[:2]
     try:
         for _ in range(rounds):
@@ -86,7 +86,7 @@ def killed_and_restarted(ground: Ground, report: Report, rounds: int, users: int
             running = own.start("discount", "--json")
             own.await_moment(running, users)
             server.kill()
-            seconds = own.chance.choice(away)
+            seconds = own.rng.choice(away)
             time.sleep(seconds)
             server.start()
             look(own, report, running.wait(), eligible, f"server away for {seconds} s")

@@ -7,20 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from tests.torture.cases import CASES, run
-from tests.torture.ground import Ground, ground
+from tests.torture.environment import Environment, environment
 
 SEED = 20261125
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Ground]:
+def place() -> Iterator[Environment]:
     """Servers of their own: a case breaks them."""
-    with ground(SEED) as made:
+    with environment(SEED) as made:
         yield made
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_nobody_is_messaged_twice_or_lost_whatever_goes_wrong(name: str, place: Ground) -> None:
+def test_nobody_is_messaged_twice_or_lost_whatever_goes_wrong(
+    name: str, place: Environment
+) -> None:
     """No user with two messages, none lost, and no state that lies."""
     report = run(name, short=True, seed=SEED, place=place)
     if report.skipped:

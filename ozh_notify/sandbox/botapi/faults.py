@@ -9,7 +9,7 @@ from typing import Any, Literal
 from .replies import Reply, failure, flood, html_page, json_reply
 
 Params = dict[str, Any]
-Ending = Literal["reply", "cut", "drip"]
+Ending = Literal["reply", "cut", "drip", "close"]
 
 GARBAGE = Reply(200, b"<!doctype html><p>It works!</p>", "text/html")
 
@@ -64,4 +64,5 @@ FAULTS: dict[str, Fault] = {
     "hang_after": Fault(True, ending="cut", waits=True),
     "slow": Fault(True, waits=True),
     "slow_headers": Fault(True, ending="drip"),
+    "close_after": Fault(True, ending="close"),
 }

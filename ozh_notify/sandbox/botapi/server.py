@@ -97,6 +97,9 @@ class _Handler:
         ending = rule.kind.ending if rule else "reply"
         if not rule or ending == "reply":
             return self._counted(reply)
+        if ending == "close":
+            _close_unannounced(request)
+            return self._counted(reply)
         if ending == "cut":
             self.state.by_status["cut"] += 1
             _cut(request, bool(rule.params.get("reset")))
@@ -126,6 +129,12 @@ def _cut(request: web.BaseRequest, reset: bool) -> None:
     if reset and (sock := transport.get_extra_info("socket")):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+def _close_unannounced(request: web.BaseRequest) -> None:
+    """Closes the connection right after the answer, whose headers promise to keep it open."""
+    if transport := request.transport:
+        asyncio.get_running_loop().call_soon(transport.close)
 
 
 async def _drip(request: web.BaseRequest, reply: Reply, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The ground a case runs on: its own server, Bot API and database, and the real command."""
+"""The environment a case runs on: its own server, Bot API and database, and the real command."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ class Running:
             time.sleep(0.005)
 
 
-class Ground:
+class Environment:
     """Two servers and a folder; :meth:`fresh` gives a new database and an empty chat log."""
 
     def __init__(
-        self, uri: str, kind: str, api: botapi.BotApiServer, folder: Path, chance: random.Random
+        self, uri: str, kind: str, api: botapi.BotApiServer, folder: Path, rng: random.Random
     ) -> None:
-        self.uri, self.kind, self.api, self.folder, self.chance = uri, kind, api, folder, chance
+        self.uri, self.kind, self.api, self.folder, self.rng = uri, kind, api, folder, rng
         self.client = pymongo.MongoClient[dict[str, Any]](
             uri, tz_aware=True, appname="torture", datetime_conversion="DATETIME_AUTO"
         )
@@ -98,7 +98,7 @@ class Ground:
             self.client.drop_database(self._database)
         self._database = f"torture_{uuid.uuid4().hex[:12]}"
         self.api.control.reset()
-        self.api.control.settings(latency_ms=LATENCY_MS, seed=self.chance.randrange(2**31))
+        self.api.control.settings(latency_ms=LATENCY_MS, seed=self.rng.randrange(2**31))
         if documents:
             self.users.insert_many(list(documents))
         return self.users
@@ -145,15 +145,15 @@ class Ground:
             time.sleep(0.01)
 
     def await_moment(self, running: Running, users: int, typical: float = 1.0) -> None:
-        """Wait for a moment by chance: mostly after so many messages, else after so long.
+        """Wait for a random moment: mostly after some messages, sometimes after some time.
 
         By the clock alone most moments of a busy machine would be before the first claim.
         """
-        if self.chance.random() < 0.2:
-            time.sleep(self.chance.uniform(0, typical))
+        if self.rng.random() < 0.2:
+            time.sleep(self.rng.uniform(0, typical))
         else:
-            self.await_messages(self.chance.randrange(users), running)
-            time.sleep(self.chance.uniform(0, 0.1))
+            self.await_messages(self.rng.randrange(users), running)
+            time.sleep(self.rng.uniform(0, 0.1))
 
     def lapse(self, key: str = "discount") -> None:
         """Let the leases of a dead pass be over, as if the time had passed."""
@@ -186,7 +186,7 @@ def noon_zone() -> str:
 
 
 @contextmanager
-def ground(seed: int, kind: str = "") -> Iterator[Ground]:
+def environment(seed: int, kind: str = "") -> Iterator[Environment]:
     """Servers for one case, ended with it."""
     kind = kind or mongo.available()[0]
     with (
@@ -194,7 +194,7 @@ def ground(seed: int, kind: str = "") -> Iterator[Ground]:
         mongo.run(kind, test_commands=True) as server,
         botapi.run(tokens=(TOKEN,), latency_ms=LATENCY_MS) as api,
     ):
-        made = Ground(server.uri, kind, api, Path(folder), random.Random(seed))
+        made = Environment(server.uri, kind, api, Path(folder), random.Random(seed))
         try:
             yield made
         finally:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.helpers.users import bonus_user, discount_user
 from tests.torture.checker import judge
-from tests.torture.ground import Ground, Users
+from tests.torture.environment import Environment, Users
 from tests.torture.report import Report
 
 RATE = 200
@@ -24,18 +24,18 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def leavers(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def leavers(place: Environment, report: Report, rounds: int, users: int) -> None:
     """Half of the users buy, claim the bonus or are deleted: nobody is claimed after that."""
     for _ in range(rounds):
         for key, make in (("discount", discount_user), ("daily_bonus", bonus_user)):
-            _leave(ground, report, key, [make() for _ in range(users)])
+            _leave(place, report, key, [make() for _ in range(users)])
             report.rounds += 1
             report.tried += users
 
 
-def _leave(ground: Ground, report: Report, key: str, people: list[dict[str, Any]]) -> None:
-    collection = ground.fresh(people)
-    leaving = ground.chance.sample([u["telegram_id"] for u in people], len(people) // 2)
+def _leave(place: Environment, report: Report, key: str, people: list[dict[str, Any]]) -> None:
+    collection = place.fresh(people)
+    leaving = place.rng.sample([u["telegram_id"] for u in people], len(people) // 2)
     gone: set[int] = set()
     deleted: set[int] = set()
 
@@ -44,7 +44,7 @@ def _leave(ground: Ground, report: Report, key: str, people: list[dict[str, Any]
         # In two steps, because the servers of SecantusDB may answer findOneAndUpdate with a
         # document older than the one it changed.
         unclaimed = {**who, f"ozh_notify.{key}": {"$exists": False}}
-        if ground.chance.random() < 0.3:
+        if place.rng.random() < 0.3:
             deleted.add(who["telegram_id"])
             left = collection.delete_one(unclaimed).deleted_count
             collection.delete_one(who)
@@ -56,14 +56,14 @@ def _leave(ground: Ground, report: Report, key: str, people: list[dict[str, Any]
 
     rate = min(RATE, len(people) // 2)
     pause = len(people) / rate / len(leaving) / 3
-    running = ground.start(key.replace("_", "-"), "--rate", str(rate))
-    ground.await_messages(1, running)
+    running = place.start(key.replace("_", "-"), "--rate", str(rate))
+    place.await_messages(1, running)
     with _beside(change, pause, lambda: bool(leaving)):
         ended = running.wait()
     report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err}")
-    ended = ground.run(key.replace("_", "-"), "--rate", "1000")
+    ended = place.run(key.replace("_", "-"), "--rate", "1000")
     report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err}")
-    messages = ground.messages()
+    messages = place.messages()
     report.notes[f"{key}: left unclaimed"] += len(gone)
     got = Counter(message["chat_id"] for message in messages)
     for chat in gone:
@@ -75,27 +75,27 @@ def _leave(ground: Ground, report: Report, key: str, people: list[dict[str, Any]
     judge(report, list(collection.find()), kept, key, eligible)
 
 
-def stale_flag(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def stale_flag(place: Environment, report: Report, rounds: int, users: int) -> None:
     """``discount_offered: false`` is written again and again, during three passes and between."""
     for _ in range(rounds):
         people = [discount_user() for _ in range(users)]
         chats = [u["telegram_id"] for u in people]
-        collection = ground.fresh(people)
-        reset = functools.partial(_reset, collection, chats, ground.chance)
+        collection = place.fresh(people)
+        reset = functools.partial(_reset, collection, chats, place.rng)
         with _beside(reset, 0.002, lambda: True):
             for _ in range(3):
-                ended = ground.run("discount")
+                ended = place.run("discount")
                 report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
-        ground.users.update_many({}, {"$set": {"discount_offered": False}})
-        ended = ground.run("discount")
+        place.users.update_many({}, {"$set": {"discount_offered": False}})
+        ended = place.run("discount")
         report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
-        judge(report, list(collection.find()), ground.messages(), "discount", chats, flag=False)
+        judge(report, list(collection.find()), place.messages(), "discount", chats, flag=False)
         report.rounds += 1
         report.tried += users
 
 
-def _reset(collection: Users, chats: list[int], chance: random.Random) -> None:
-    chat = chance.choice(chats)
+def _reset(collection: Users, chats: list[int], rng: random.Random) -> None:
+    chat = rng.choice(chats)
     collection.update_one({"telegram_id": chat}, {"$set": {"discount_offered": False}})
 
 

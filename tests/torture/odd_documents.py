@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from tests.torture import eligibility
 from tests.torture.bson_values import HOSTILE, hostile_users
-from tests.torture.ground import Ground
+from tests.torture.environment import Environment
 from tests.torture.report import Report
 
 Stored = dict[str, bytes]
@@ -38,7 +38,7 @@ CAMPAIGNS = {
 FIELDS = [name for name in HOSTILE if name not in ("_id", "ozh_notify")]
 
 
-def documents(ground: Ground, report: Report, rounds: int, users: int) -> None:
+def documents(place: Environment, report: Report, rounds: int, users: int) -> None:
     """Both campaigns over such users: each message is right, and nobody else is touched.
 
     In every second round the fields lie in an object, which may be anything as well.
@@ -46,27 +46,31 @@ def documents(ground: Ground, report: Report, rounds: int, users: int) -> None:
     for number in range(rounds):
         nested = bool(number % 2)
         fields = {name: f"{NESTED}.{name}" if nested else name for name in FIELDS}
-        people = _drawn(users, ground.chance.randrange(2**31), nested)
-        _insert(ground, report, people, fields)
+        people = _drawn(users, place.rng.randrange(2**31), nested)
+        _insert(place, report, people, fields)
         extra = {f"OZH_FIELD_{_variable(name)}": path for name, path in fields.items()}
         if nested:
             extra["OZH_TEMPLATES_DIR"] = ""  # the built-in texts
         for key in CAMPAIGNS:
-            _pass(ground, report, key, fields, extra)
-        refused = ground.api.control.requests()["by_status"].get("400", 0)
+            _pass(place, report, key, fields, extra)
+        refused = place.api.control.requests()["by_status"].get("400", 0)
         report.expect(not refused, f"Telegram refused {refused} messages")
         report.rounds += 1
 
 
 def _pass(
-    ground: Ground, report: Report, key: str, fields: Mapping[str, str], extra: dict[str, str]
+    place: Environment,
+    report: Report,
+    key: str,
+    fields: Mapping[str, str],
+    extra: dict[str, str],
 ) -> None:
     command, rule = CAMPAIGNS[key]
-    before, now = _stored(ground), int(time.time() * 1000)
-    after_message = max((m["seq"] for m in ground.messages()), default=0)
-    ended = ground.run(command, "--json", "--rate", "1000", **extra)
+    before, now = _stored(place), int(time.time() * 1000)
+    after_message = max((m["seq"] for m in place.messages()), default=0)
+    ended = place.run(command, "--json", "--rate", "1000", **extra)
     report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err[-2000:]}")
-    after, messages = _stored(ground), ground.messages(after=after_message)
+    after, messages = _stored(place), place.messages(after=after_message)
     got = {message["chat_id"]: message for message in messages}
     report.duplicates += len(messages) - len(got)
     report.expect(len(messages) == len(got), f"{key}: a chat got two messages")
@@ -158,10 +162,13 @@ def _nest(user: dict[str, Any]) -> dict[str, Any]:
 
 
 def _insert(
-    ground: Ground, report: Report, people: list[dict[str, Any]], fields: Mapping[str, str]
+    place: Environment,
+    report: Report,
+    people: list[dict[str, Any]],
+    fields: Mapping[str, str],
 ) -> None:
     """Store them; two users of one chat would be two messages to it, so only one stays."""
-    users = ground.fresh()
+    users = place.fresh()
     try:
         users.insert_many(people, ordered=False)
     except BulkWriteError as error:
@@ -182,10 +189,10 @@ def _insert(
     report.tried += users.count_documents({})
 
 
-def _stored(ground: Ground) -> Stored:
+def _stored(place: Environment) -> Stored:
     return {
         repr(bson.decode(document.raw, CODEC)["_id"]): bytes(document.raw)
-        for document in ground.users.with_options(RAW).find()
+        for document in place.users.with_options(RAW).find()
     }
 
 
