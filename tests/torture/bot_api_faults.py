@@ -147,7 +147,7 @@ def dropped_connections(place: Environment, report: Report, rounds: int, users: 
         report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
         place.api.control.rules([])
         states = settle(place, report, {u["telegram_id"] for u in people})
-        report.expect(states["unknown"] <= users // 20, f"too many are unknown: {states}")
+        report.expect(states["unknown"] <= users // 10, f"too many are unknown: {states}")
         report.rounds += 1
         report.tried += users
 
