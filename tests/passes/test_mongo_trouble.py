@@ -131,8 +131,8 @@ def test_a_server_that_stays_away_before_the_first_claim_is_69(
         result = ozh("discount", "--json")
     assert result.code == 69, result.err
     said = result.json()
-    assert (said["status"], said["claimed"], said["remaining"]) == ("error", 0, 5)
-    assert "MongoDB cannot be reached to claim users" in said["error"]
+    assert (said["status"], said["claimed"], said["sent"]) == ("error", 0, 0)
+    assert "MongoDB cannot be reached to" in said["error"]
     assert "Topology" not in said["error"]
     assert states(users) == [""] * 5
     assert chats(bot_api) == []
@@ -151,7 +151,7 @@ def test_a_signal_while_writes_fail_ends_it_in_time(
         process.send_signal(signal.SIGTERM)
         result = ended(ozh, process)
     assert time.monotonic() - at < 10
-    assert result.code == 75, result.err
+    assert result.code == (74 if result.json()["unrecorded"] else 75), result.err
     sending = [
         chat for chat, delivery in deliveries(users).items() if delivery.get("state") == "sending"
     ]
@@ -187,7 +187,7 @@ def writable(client: Client) -> bool:
     return False
 
 
-def test_a_server_that_dies_in_mid_pass_is_75_and_what_it_missed_is_told(
+def test_a_server_that_dies_in_mid_pass_is_74_and_what_it_missed_is_told(
     ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """Its memory is gone with it here: the log alone says who was reached."""
@@ -201,7 +201,7 @@ def test_a_server_that_dies_in_mid_pass_is_75_and_what_it_missed_is_told(
         time.sleep(1)
         process.send_signal(signal.SIGTERM)  # it would wait for fifteen seconds else
         result = ended(ozh, process)
-    assert result.code == 75, result.err
+    assert result.code == 74, result.err
     said = result.json()
     assert said["sent"] == len(chats(bot_api))
     assert said["remaining"] + said["claimed"] == 40
