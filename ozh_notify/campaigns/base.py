@@ -60,6 +60,8 @@ class Index:
     keys: tuple[tuple[str, int], ...]
     purpose: str
     partial: Mapping[str, Any] | None = None
+    expire_after_seconds: int | None = None
+    """Of a TTL index: how long after the date in its field the server deletes a document."""
 
 
 @dataclass(frozen=True)

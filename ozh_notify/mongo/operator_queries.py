@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from bson import Binary, ObjectId
+from motor.motor_asyncio import AsyncIOMotorCollection
 
 from ozh_notify.campaigns import Index
 from ozh_notify.clock import difference
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import ConfigError, OzhError
+from ozh_notify.mongo.client import primary_collection
 from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.users_collection import UsersCollection, projection
 from ozh_notify.users import indexes
@@ -103,17 +105,26 @@ class OperatorQueries:
         field = self.settings.field_chat_id
         return await self.db.newest(size, projection(field), "read chat ids")
 
-    async def indexes(self) -> list[ExistingIndex]:
-        """All indexes, with sizes where the account may read them."""
-        sizes = await self._sizes()
-        return indexes.existing(await self.db.index_descriptions(), sizes)
+    @property
+    def journal(self) -> AsyncIOMotorCollection[Document] | None:
+        """The journal; None where it is off."""
+        name = self.settings.journal_collection
+        return primary_collection(self.db.client, self.settings, name) if name else None
 
-    async def _sizes(self) -> dict[str, int]:
+    async def indexes(
+        self, of: AsyncIOMotorCollection[Document] | None = None
+    ) -> list[ExistingIndex]:
+        """All indexes of the users or another collection, with sizes where they can be read."""
+        collection = self.users if of is None else of
+        sizes = await self._sizes(collection)
+        return indexes.existing(await self.db.index_descriptions(collection), sizes)
+
+    async def _sizes(self, collection: AsyncIOMotorCollection[Document]) -> dict[str, int]:
         """Bytes by index name; empty where ``$collStats`` is not allowed or not known."""
         try:
             with with_time_limit("read sizes"):
                 stats: list[Document] = [{"$collStats": {"storageStats": {}}}]
-                answers = await self.users.aggregate(stats).to_list(None)
+                answers = await collection.aggregate(stats).to_list(None)
         except OzhError:
             return {}
         sizes: dict[str, int] = {}
@@ -122,11 +133,21 @@ class OperatorQueries:
                 sizes[name] = sizes.get(name, 0) + int(size)
         return sizes
 
-    async def create(self, index: Index, name: str) -> None:
+    async def create(
+        self, index: Index, name: str, on: AsyncIOMotorCollection[Document] | None = None
+    ) -> None:
         """Create one index; waits while the server builds it, and drops nothing."""
+        collection = self.users if on is None else on
         options: Document = {"partialFilterExpression": index.partial} if index.partial else {}
+        if index.expire_after_seconds is not None:
+            options["expireAfterSeconds"] = index.expire_after_seconds
         with with_time_limit(f"create the index {name}", BUILD_LIMIT):
-            await self.users.create_index(list(index.keys), name=name, **options)
+            await collection.create_index(list(index.keys), name=name, **options)
+
+    async def drop(self, name: str) -> None:
+        """Drop one index of the users."""
+        with with_time_limit(f"drop the index {name}"):
+            await self.users.drop_index(name)
 
     async def find(self, text: str) -> list[Document]:
         """The documents of a user named by chat id, `_id` or @username; usually one.

@@ -184,7 +184,7 @@ class MongoPassStore:
         wanted = self.campaign.index()
         if query.chats or not indexes.has_population(wanted, self.campaign, query.now):
             return None
-        have = indexes.existing(await self.db.index_descriptions())
+        have = indexes.existing(await self.db.index_descriptions(self.users))
         [status] = indexes.compare([wanted], have)
         return status.existing.name if status.existing and status.usable else None
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import pymongo
+from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
@@ -94,10 +95,12 @@ class UsersCollection:
         cursor.limit(size)
         return await self.fetch_all(cursor, doing)
 
-    async def index_descriptions(self) -> list[Document]:
-        """What the server lists of the indexes."""
+    async def index_descriptions(
+        self, collection: AsyncIOMotorCollection[Document]
+    ) -> list[Document]:
+        """What the server lists of the indexes of a collection."""
         with with_time_limit("list the indexes"):
-            found = await self.collection.list_indexes().to_list(None)
+            found = await collection.list_indexes().to_list(None)
         return [dict(one) for one in found]
 
     async def bulk(self, updates: Sequence[UpdateOne], doing: str) -> int:

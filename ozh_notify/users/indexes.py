@@ -11,6 +11,7 @@ from ozh_notify.campaigns import Campaign, Index
 
 ORDINARY = frozenset({"v", "key", "name", "ns", "partialFilterExpression", "background"})
 """What every index has, and what is compared separately."""
+EXPIRES = "expireAfterSeconds"
 DISABLING = frozenset({"hidden", "sparse", "collation"})
 """Options that keep the planner from answering this program's queries by an index."""
 
@@ -51,7 +52,9 @@ class IndexStatus:
     def extra_options(self) -> str:
         """Options of the existing one that are not recommended, in words; mostly empty."""
         options = (self.existing and self.existing.options) or {}
-        return ", ".join(f"{name}: {value}" for name, value in sorted(options.items()))
+        return ", ".join(
+            f"{name}: {value}" for name, value in sorted(options.items()) if name != EXPIRES
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The object that ``--json`` shows of it."""
@@ -85,9 +88,58 @@ def state_index(campaign: Campaign) -> Index:
     )
 
 
+def claim_index(campaign: Campaign) -> Index:
+    """The index of users with a claim: those in `sending`, and those in `unknown`.
+
+    It is small, because a claim ends with its outcome. What needs more than the current claims
+    asks the journal.
+    """
+    state_path = campaign.state_path
+    return Index(
+        f"ozh_{campaign.key}_claim",
+        tuple((f"{state_path}.{field}", 1) for field in ("state", "hold_until")),
+        f"sweep of {campaign.name}: lapsed claims and unknown outcomes",
+        {f"{state_path}.claim": {"$exists": True}},
+    )
+
+
 def recommended(campaigns: Iterable[Campaign]) -> list[Index]:
-    """The indexes of these campaigns, two of each."""
-    return [index for c in campaigns for index in (c.index(), state_index(c))]
+    """The users' indexes for these campaigns, two of each."""
+    return [index for campaign in campaigns for index in _of_campaign(campaign)]
+
+
+def _of_campaign(campaign: Campaign) -> tuple[Index, Index]:
+    """Without the journal, the states of all users are counted in the users' own index."""
+    second = claim_index if campaign.settings.journal_collection else state_index
+    return campaign.index(), second(campaign)
+
+
+def journal_indexes() -> list[Index]:
+    """The journal's own indexes."""
+    return [
+        _journal_index("state", ("campaign", "state", "claimed_at"), "states, oldest unknown"),
+        _journal_index("run", ("run", "claim"), "who got what from a run; sweeps"),
+        _journal_index("previous", ("previous.run",), "runs whose message was sent once more"),
+        _journal_index("user", ("user",), "history of a user"),
+        _journal_index("judge", ("campaign", "judge_at"), "experiments: who is due"),
+        _journal_index("expires", ("expires_at",), "deletes what is old: OZH_JOURNAL_DAYS", 0),
+    ]
+
+
+def _journal_index(
+    name: str, fields: tuple[str, ...], purpose: str, expire_after: int | None = None
+) -> Index:
+    """Partial on its last field, except that states and runs are of every entry."""
+    present = fields[-1] if name not in ("state", "run") else name
+    keys = tuple((field, 1) for field in fields)
+    partial = {present: {"$exists": True}}
+    return Index(f"ozh_journal_{name}", keys, purpose, partial, expire_after)
+
+
+def no_longer_needed(campaigns: Iterable[Campaign], have: Iterable[ExistingIndex]) -> list[str]:
+    """Names of indexes that an earlier version recommended, and that no query uses any more."""
+    old = [state_index(c) for c in campaigns if c.settings.journal_collection]
+    return [other.name for other in have if any(_same(index, other) for index in old)]
 
 
 def existing(
@@ -108,7 +160,11 @@ def _existing(
     description: Mapping[str, Any], sizes: Mapping[str, int], inherited: Any
 ) -> ExistingIndex:
     name = str(description["name"])
-    options = {k: v for k, v in description.items() if k not in ORDINARY and v not in (False, None)}
+    options = {
+        key: value
+        for key, value in description.items()
+        if key not in ORDINARY and value is not False and value is not None
+    }
     if inherited and options.get("collation") == inherited:
         del options["collation"]
     keys = tuple(dict(description["key"]).items())
@@ -136,7 +192,12 @@ def has_population(index: Index, campaign: Campaign, now: datetime) -> bool:
 
 
 def _same(index: Index, other: ExistingIndex) -> bool:
-    return index.keys == other.keys and _plain(index.partial) == _plain(other.partial)
+    expires = (other.options or {}).get(EXPIRES)
+    return (
+        index.keys == other.keys
+        and _plain(index.partial) == _plain(other.partial)
+        and expires == index.expire_after_seconds
+    )
 
 
 def _plain(partial: Mapping[str, Any] | None) -> dict[str, Any]:

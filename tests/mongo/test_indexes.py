@@ -21,7 +21,11 @@ from tests.helpers.users import user
 
 Users = Collection[dict[str, Any]]
 
-NAMES = ["ozh_discount", "ozh_discount_state", "ozh_daily_bonus", "ozh_daily_bonus_state"]
+USERS = ["ozh_discount", "ozh_discount_claim", "ozh_daily_bonus", "ozh_daily_bonus_claim"]
+JOURNAL = [
+    f"ozh_journal_{name}" for name in ("state", "run", "previous", "user", "judge", "expires")
+]
+NAMES = [*USERS, *JOURNAL]
 
 
 def listed(tmp_path: Path, **variables: str) -> list[Index]:
@@ -45,14 +49,17 @@ def test_what_is_missing_is_shown_and_created_only_when_asked(ozh: Ozh, users: U
     table = ozh("indexes")
     assert table.code == 0
     assert "To create what is missing: ozh-notify indexes --create" in table.out
-    assert table.out.count("missing") == 5
+    assert table.out.count("missing") == len(NAMES) + 1
     assert list(users.index_information()) == ["_id_"]
     made = ozh("indexes", "--create", "--json")
     assert made.code == 0, made.err
     assert (made.json()["created"], made.json()["missing"]) == (NAMES, [])
     assert [one["as"] for one in made.json()["indexes"]] == NAMES
     assert all(isinstance(one["size_bytes"], int) for one in made.json()["indexes"])
-    assert set(users.index_information()) == {"_id_", *NAMES}
+    assert set(users.index_information()) == {"_id_", *USERS}
+    journal = users.database.ozh_notify_journal.index_information()
+    assert set(journal) == {"_id_", *JOURNAL}
+    assert journal["ozh_journal_expires"]["expireAfterSeconds"] == 0
     again = ozh("indexes", "--create")
     assert again.code == 0
     assert "nothing to create" in again.out
@@ -70,7 +77,7 @@ def test_creating_says_how_far_it_is_on_stderr(ozh: Ozh, users: Users) -> None:
     _, shown = on_a_terminal(ozh, "indexes", COLUMNS="80", NO_COLOR="1")
     narrow = re.sub(r"\x1b\[[0-9;]*m", "", shown)  # NO_COLOR keeps bold
     assert max(len(row) for row in narrow.splitlines() if row.startswith("│")) <= 80
-    assert "ozh_daily_bonus_state" in narrow
+    assert "ozh_daily_bonus_claim" in narrow
 
 
 def test_an_equal_index_under_another_name_counts_and_none_is_dropped(
@@ -84,7 +91,8 @@ def test_an_equal_index_under_another_name_counts_and_none_is_dropped(
     users.create_index([("balance", 1)], name="ozh_daily_bonus")
     before = users.index_information()
     made = ozh("indexes", "--create", "--json").json()
-    assert made["created"] == ["ozh_discount_state", "ozh_daily_bonus_2", "ozh_daily_bonus_state"]
+    others = ["ozh_discount_claim", "ozh_daily_bonus_2", "ozh_daily_bonus_claim"]
+    assert made["created"] == [*others, *JOURNAL]
     after = users.index_information()
     assert [one["as"] for one in made["indexes"]][:1] == ["mine"]
     assert {name: after[name] for name in before} == before
@@ -156,8 +164,8 @@ def test_a_refusal_of_the_server_is_said_in_words(
     finally:
         mongo_client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert result.code == 78, result.err
-    assert "creating ozh_discount_state ... failed" in result.err
-    assert "MongoDB refused to create the index ozh_discount_state" in result.err
+    assert "creating ozh_discount_claim ... failed" in result.err
+    assert "MongoDB refused to create the index ozh_discount_claim" in result.err
     assert "Traceback" not in result.err
     assert set(users.index_information()) == {"_id_", "ozh_discount"}
 
@@ -202,3 +210,27 @@ def test_the_usable_one_of_two_is_taken(tmp_path: Path) -> None:
         [standing] = compare([bonus], have)
         assert standing.existing is two
         assert standing.usable
+
+
+def test_what_an_earlier_version_made_is_named_and_dropped_only_when_asked(
+    ozh: Ozh, users: Users, tmp_path: Path
+) -> None:
+    """The users' collection carries no index of states any more; others stay."""
+    users.insert_one(user())
+    old = listed(tmp_path, OZH_JOURNAL_COLLECTION="off")
+    assert [one.name for one in old][1::2] == ["ozh_discount_state", "ozh_daily_bonus_state"]
+    for index in old:
+        partial: dict[str, Any] = {"partialFilterExpression": index.partial}
+        partial = partial if index.partial else {}
+        users.create_index(list(index.keys), name=f"{index.name}_x", **partial)
+    users.create_index([("balance", 1)], name="mine")
+    names = ["ozh_discount_state_x", "ozh_daily_bonus_state_x"]
+    shown = ozh("indexes", "--create", "--json").json()
+    assert (sorted(shown["old"]), shown["dropped"]) == (sorted(names), [])
+    assert set(names) < set(users.index_information())
+    assert "needed no more" in ozh("indexes").out
+    dropped = ozh("indexes", "--drop-old", "--json").json()
+    assert (dropped["old"], sorted(dropped["dropped"])) == ([], sorted(names))
+    assert not set(names) & set(users.index_information())
+    assert "mine" in users.index_information()
+    assert ozh("indexes", "--json", OZH_JOURNAL_COLLECTION="off").json()["old"] == []

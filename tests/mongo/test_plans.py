@@ -157,7 +157,7 @@ async def test_sweep_scan_and_reconcile_read_little_more_than_they_return(
     of_users = [command for command in asked if command["find"] == users.name]
     sweep, scan, in_doubt, sending = of_users
     assert scan["allowDiskUse"] is True
-    by_state, by_scan = f"ozh_{campaign.key}_state", f"ozh_{campaign.key}"
+    by_state, by_scan = f"ozh_{campaign.key}_claim", f"ozh_{campaign.key}"
     reads_little_more(explained(users, sweep), LAPSED, by_state)
     book = JournaledPassStore(campaign.settings, campaign)
     assert await book.sweep(now()) == LAPSED  # as a pass does before it scans

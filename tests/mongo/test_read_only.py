@@ -148,7 +148,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         }
         journal = {
             "resource": {"db": "bot", "collection": "ozh_notify_journal"},
-            "actions": ["find", "insert", "update"],
+            "actions": ["find", "insert", "update", "listIndexes", "createIndex"],
         }
         client.bot.command("createRole", "ozh", privileges=[privilege, journal], roles=[])
         client.bot.command("createUser", "least", pwd=PASSWORD, roles=["ozh"])

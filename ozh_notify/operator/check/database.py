@@ -16,7 +16,7 @@ from ozh_notify.mongo.operator_queries import Document, OperatorQueries, Server
 from ozh_notify.operator.check import extra_filter, fields, privileges
 from ozh_notify.operator.check.result import CheckResult, failed, ok, problem, warning
 from ozh_notify.users import field_mapping, recipient
-from ozh_notify.users.indexes import ExistingIndex, compare, recommended
+from ozh_notify.users.indexes import ExistingIndex, compare, journal_indexes, recommended
 from ozh_notify.users.recipient import at_path
 
 OLDEST = (4, 4)
@@ -137,6 +137,8 @@ def _is_unique(index: ExistingIndex, field: str) -> bool:
 
 async def _indexes(queries: OperatorQueries, campaigns: Sequence[Campaign]) -> list[CheckResult]:
     compared = compare(recommended(campaigns), await queries.indexes())
+    if queries.journal is not None:
+        compared += compare(journal_indexes(), await queries.indexes(queries.journal))
     missing = [one.index.name for one in compared if not one.usable]
     if missing:
         remedy = "ozh-notify indexes --create; until then a pass reads the whole collection"
