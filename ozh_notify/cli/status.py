@@ -88,10 +88,10 @@ async def read_campaigns(
     settings: Settings, campaigns: Sequence[Campaign], since: datetime | None
 ) -> list[Status]:
     """What the data say of each campaign."""
-    from ozh_notify.mongo.status_queries import StatusQueries
+    from ozh_notify.mongo.journal_status import status_queries
     from ozh_notify.operator.status import read_status
 
-    async with StatusQueries(settings) as queries:
+    async with status_queries(settings) as queries:
         return [await read_status(queries, campaign, now(), since) for campaign in campaigns]
 
 
@@ -112,10 +112,10 @@ def show_run(campaign: Campaign, run: str, redact: Redact, *, as_json: bool, as_
 
 async def read_deliveries(campaign: Campaign, run: str) -> list[StoredDelivery]:
     """The deliveries of one run."""
-    from ozh_notify.mongo.status_queries import StatusQueries
+    from ozh_notify.mongo.journal_status import status_queries
     from ozh_notify.operator.status import read_run
 
-    async with StatusQueries(campaign.settings) as queries:
+    async with status_queries(campaign.settings) as queries:
         return await read_run(queries, campaign, run)
 
 
@@ -139,7 +139,11 @@ def print_runs_csv(found: Sequence[Status], redact: Redact) -> None:
 
 
 def print_status(status: Status, settings: Settings, redact: Redact) -> None:
-    """Print the tables of one campaign."""
+    """Print the tables of one campaign: first the last runs, and how they ended."""
+    if status.runs:
+        runs = [_run_row(run, settings) for run in status.runs]
+        columns = ("run", "from", "to", "ended", "users by state")
+        print_table(f"{status.campaign}: last runs", columns, runs, redact)
     rows: list[tuple[object, ...]] = [("due now", status.due, status.closed or DUE)]
     rows += [
         (state, number, _meaning(state, status.campaign, status.held[state]))
@@ -150,10 +154,6 @@ def print_status(status: Status, settings: Settings, redact: Redact) -> None:
     print_table(f"{status.campaign}: users", ("", "users", ""), rows, redact)
     for sending in status.sending:
         print_line(_sending_line(sending, settings), redact)
-    if status.runs:
-        runs = [_run_row(run, settings) for run in status.runs]
-        title = "last runs, as the data still show them"
-        print_table(title, ("run", "from", "to", "users by state"), runs, redact)
     if status.earlier:
         print_line(f"and {status.earlier} earlier: ozh-notify status --since WHEN", redact)
     doubt = status.oldest_unknown
@@ -174,9 +174,11 @@ def _sending_line(sending: SendingRun, settings: Settings) -> str:
     return f"run {sending.run or '?'} is sending to {number} {until}; later they are unknown"
 
 
-def _run_row(run: Run, settings: Settings) -> tuple[str, str, str, str]:
+def _run_row(run: Run, settings: Settings) -> tuple[str, str, str, str, str]:
     states = ", ".join(f"{number} {state}" for state, number in run.states.items())
-    return run.id or "?", _time(run.first, settings), _time(run.last, settings), states
+    ended = ": ".join(part for part in (run.status, run.error) if part)
+    times = _time(run.first, settings), _time(run.last, settings)
+    return run.id or "?", *times, ended, states
 
 
 def _time(at: datetime | None, settings: Settings) -> str:

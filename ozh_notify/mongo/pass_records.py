@@ -26,6 +26,8 @@ UNAUTHORIZED = 13
 """The login is right, and a right is missing (MongoDB's error_codes.yml)."""
 BOT = "bot"
 RUN = "run:"
+RUNS_RANGE = {"$gt": RUN, "$lt": "run;"}
+"""The `_id` of every pass: `;` follows `:`."""
 
 
 class PassRecords:

@@ -59,7 +59,7 @@ class StatusQueries(OperatorQueries):
         return dict(answer)
 
     async def oldest_unknown(self, campaign: Campaign) -> Document | None:
-        """The user whose `unknown` waits longest; every `unknown` keeps its claim."""
+        """Whose `unknown` waits longest: user, chat, run and time."""
         state_path = campaign.state_path
         where = {
             f"{state_path}.claim": {"$exists": True},
@@ -67,7 +67,15 @@ class StatusQueries(OperatorQueries):
         }
         with with_time_limit("look for the oldest unknown delivery"):
             found = await self.users.find_one(where, sort=[(f"{state_path}.at", 1)])
-        return None if found is None else dict(found)
+        if found is None:
+            return None
+        run, at = (at_path(found, f"{state_path}.{key}") for key in ("run", "at"))
+        chat = parse_chat_id(at_path(found, self.settings.field_chat_id))
+        return {"user": found["_id"], "chat_id": chat, "run": run, "at": at}
+
+    async def knows_run(self, run: str) -> bool:
+        """Nothing but the deliveries tells of a pass."""
+        return False
 
     async def sending(self, campaign: Campaign) -> list[Document]:
         """Users in `sending` by run, with the latest end of their leases."""

@@ -13,18 +13,24 @@ from ozh_notify.mongo.status_queries import StatusQueries
 from ozh_notify.users import audience
 from ozh_notify.users.audience import Query
 from ozh_notify.users.delivery_state import State
-from ozh_notify.users.recipient import at_path, parse_chat_id
 from ozh_notify.users.settlement import StoredDelivery
 
 
 @dataclass(frozen=True)
 class Run:
-    """A pass as the user documents still show it: a later pass overwrites what it takes on."""
+    """A pass as the journal knows it.
+
+    Without the journal it is as the user documents still show it: a later pass overwrites what
+    it takes on.
+    """
 
     id: str | None
     first: datetime | None
     last: datetime | None
     states: dict[str, int]
+    status: str | None = None
+    """How it ended; `running` while it goes on, and after a crash. None without the journal."""
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ async def read_status(
         held={s: found[s]["held"] for s in order},
         lapsed=await queries.lapsed(campaign, now),
         sending=[_sending_run(row) for row in await queries.sending(campaign)],
-        oldest_unknown=_oldest_unknown(oldest, campaign) if oldest else None,
+        oldest_unknown=_oldest_unknown(oldest) if oldest else None,
         runs=[_run(row) for row in history["runs"]],
         earlier=number - len(history["runs"]),
     )
@@ -100,21 +106,20 @@ async def read_run(queries: StatusQueries, campaign: Campaign, run: str) -> list
     """Who got what from a run.
 
     Raises:
-        ConfigError: no delivery names this run.
+        ConfigError: no pass has this run id.
     """
     found = await queries.deliveries(campaign, run)
-    if not found:
+    if not found and not await queries.knows_run(run):
         raise ConfigError(
-            f"no delivery of {campaign.name} names the run {run!r}: it messaged nobody, or later "
-            f"passes have written over what it left. ozh-notify status {campaign.name} lists runs"
+            f"no pass of {campaign.name} has the run id {run!r}. "
+            f"ozh-notify status {campaign.name} lists runs"
         )
     return found
 
 
-def _oldest_unknown(user: Document, campaign: Campaign) -> OldestUnknown:
-    run, at = (at_path(user, f"{campaign.state_path}.{key}") for key in ("run", "at"))
-    chat = parse_chat_id(at_path(user, campaign.settings.field_chat_id))
-    return OldestUnknown(str(user["_id"]), chat, _text(run), _moment(at))
+def _oldest_unknown(row: Document) -> OldestUnknown:
+    chat = row["chat_id"]
+    return OldestUnknown(str(row["user"]), chat, _text(row["run"]), _moment(row["at"]))
 
 
 def _sending_run(row: Document) -> SendingRun:
@@ -124,7 +129,8 @@ def _sending_run(row: Document) -> SendingRun:
 def _run(row: Document) -> Run:
     states = {str(s.get("state")): int(s["users"]) for s in row["states"]}
     first, last = _moment(row["first"]), _moment(row["last"])
-    return Run(_text(row["_id"]), first, last, dict(sorted(states.items())))
+    status, error = _text(row.get("status")), _text(row.get("error"))
+    return Run(_text(row["_id"]), first, last, dict(sorted(states.items())), status, error)
 
 
 def _text(value: Any) -> str | None:

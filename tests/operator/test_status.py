@@ -42,6 +42,7 @@ def campaign(result: Finished, name: str = "discount") -> dict[str, Any]:
 
 def test_users_are_counted_by_state_with_how_many_are_held(ozh: Ozh, users: Users) -> None:
     """In the order of a delivery's life; and who is due, lapsed and in doubt longest."""
+    ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
     oldest = held("unknown", at=ago(days=3), run="run-0")
     users.insert_many(
         [
@@ -93,6 +94,7 @@ def test_what_is_due_is_what_the_next_pass_finds(
     after = campaign(ozh("status", "--json"))
     assert (after["due"], after["states"]) == (0, {"sent": 5, "unreachable": 1})
     [run] = after["runs"]
+    assert (run["status"], run["error"]) == ("ok", None)
     assert (run["id"], run["states"]) == (passed["run_id"], {"sent": 5, "unreachable": 1})
     first, last = (datetime.fromisoformat(run[key]) for key in ("first", "last"))
     started, finished = (
@@ -103,6 +105,7 @@ def test_what_is_due_is_what_the_next_pass_finds(
 
 def test_the_last_ten_runs_are_listed_the_latest_first(ozh: Ozh, users: Users) -> None:
     """By when they last wrote; each with its users by state."""
+    ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
     users.insert_many(
         [held("sent", run=f"run-{n:02}", at=ago(hours=20 - n)) for n in range(12)]
         + [held("unreachable", run="run-11", at=ago(hours=12))]
@@ -157,6 +160,7 @@ def test_a_pass_under_way_is_named_with_the_end_of_its_lease(ozh: Ozh, users: Us
 
 def test_odd_states_are_counted_and_stop_nothing(ozh: Ozh, users: Users) -> None:
     """Whatever a backend wrote there."""
+    ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
     users.insert_many(
         [
             held("sent"),
@@ -198,7 +202,7 @@ def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: BotApiServer)
     assert sorted(line.split(",")[2] for line in lines[1:]) == ["sent", "sent", "unreachable"]
     unknown = ozh("status", "discount", "--run", "x")
     assert (unknown.code, unknown.out) == (78, "")
-    assert "no delivery of discount names the run 'x'" in unknown.err
+    assert "no pass of discount has the run id 'x'" in unknown.err
     wrong = ozh("status", "--run", run)
     assert wrong.code == 2
     assert "CAMPAIGN" in wrong.err
@@ -223,3 +227,50 @@ def test_moments_at_the_ends_of_the_calendar_are_shown(zone: str, ozh: Ozh, user
     result = ozh("status", "discount", OZH_TIMEZONE=zone)
     assert result.code == 0, result.err
     assert "run-2" in result.out
+
+
+def test_status_begins_with_the_last_runs_and_how_they_ended(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Also those that messaged nobody or were refused; of these `--run` lists nobody."""
+    users.insert_many([discount_user() for _ in range(3)])
+    assert ozh("discount", "--max-recipients", "1").code == 77
+    assert ozh("discount").code == 0
+    assert ozh("discount").code == 0
+    runs = campaign(ozh("status", "discount", "--json"))["runs"]
+    assert [run["status"] for run in runs] == ["ok", "ok", "refused"]
+    assert [run["states"] for run in runs] == [{}, {"sent": 3}, {}]
+    assert "OZH_MAX_RECIPIENTS" in runs[2]["error"]
+    table = ozh("status", "discount").out
+    assert table.index("last runs") < table.index("due now")
+    assert "refused: this pass would message 3 users" in table
+    nobody = ozh("status", "discount", "--run", runs[0]["id"], "--json")
+    assert (nobody.code, nobody.json()["deliveries"]) == (0, [])
+
+
+def test_what_a_run_sent_is_told_for_good(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
+    """Whatever a backend or a later pass has written over since, `--again` included."""
+    users.insert_many([discount_user() for _ in range(2)])
+    first = ozh("discount", "--json").json()["run_id"]
+    users.update_many({}, {"$set": {"discount_offered": False}})
+    second = ozh("discount", "--again", "--json").json()["run_id"]
+    users.delete_many({})
+    ids = {m.message_id for m in bot_api.control.messages()}
+    got = [
+        {
+            one["message_id"]
+            for one in ozh("status", "discount", "--run", run, "--json").json()["deliveries"]
+        }
+        for run in (first, second)
+    ]
+    assert got[0] | got[1] == ids
+    assert [len(some) for some in got] == [2, 2]
+
+
+def test_an_unknown_of_an_earlier_version_is_still_told_of(ozh: Ozh, users: Users) -> None:
+    """Its document has a claim, though no entry was made for it."""
+    old = held("unknown", at=ago(days=3))
+    users.insert_one(old)
+    assert campaign(ozh("status", "discount", "--json"))["oldest_unknown"]["user"] == str(
+        old["_id"]
+    )
