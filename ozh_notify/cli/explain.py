@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -59,7 +60,24 @@ async def explain_user(campaign: Campaign, name: str) -> Explanation:
         async def matches(where: dict[str, Any]) -> bool:
             return await queries.matches(user["_id"], where)
 
-        return await explain(campaign, user, matches, now())
+        moment = now()
+        entry = await read_entry(campaign, user, moment)
+        return await explain(campaign, user, matches, moment, entry)
+
+
+async def read_entry(
+    campaign: Campaign, user: dict[str, Any], moment: datetime
+) -> dict[str, Any] | None:
+    """The journal's entry of this campaign, chat and period."""
+    from ozh_notify.mongo.history_queries import HistoryQueries
+    from ozh_notify.users.journal_entry import entry_id
+    from ozh_notify.users.recipient import at_path, parse_chat_id
+
+    chat = parse_chat_id(at_path(user, campaign.settings.field_chat_id))
+    if not campaign.settings.journal_collection or chat is None:
+        return None
+    async with HistoryQueries(campaign.settings) as queries:
+        return await queries.entry_that_holds(entry_id(campaign, chat, moment))
 
 
 def print_explanation(found: Explanation, campaign: Campaign, redact: Redact) -> None:

@@ -144,6 +144,18 @@ class MongoJournal:
             lambda: self.collection.find_one(where, sort=[("_id", -1)]), "read the journal"
         )
 
+    async def in_state(
+        self, state: str, run: str | None = None, chats: Sequence[int] = ()
+    ) -> list[Document]:
+        """Entries in one state, the oldest first."""
+        where: Document = {"campaign": self.campaign.name, "state": state}
+        if run is not None:
+            where["run"] = run
+        if chats:
+            where["chat_id"] = {"$in": list(chats)}
+        cursor = self.collection.find(where).sort("claimed_at", 1)
+        return await self._retry(lambda: cursor.clone().to_list(None), "list deliveries")
+
     async def lapsed(self, claimed_before: datetime) -> list[Document]:
         """Entries left in `sending`, wherever their users' documents are now."""
         where = {

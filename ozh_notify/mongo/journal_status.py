@@ -19,6 +19,7 @@ from ozh_notify.mongo.operator_queries import Document
 from ozh_notify.mongo.pass_records import RUN, RUNS_RANGE
 from ozh_notify.mongo.status_queries import MAX_RUNS, RUNS, StatusQueries
 from ozh_notify.users.delivery_state import RETRY_UNREACHABLE_AFTER, State
+from ozh_notify.users.journal_entry import of_period
 from ozh_notify.users.settlement import StoredDelivery
 
 COUNTED = ("sent", "unreachable", "rejected", "retry", "unknown", "held_out", "duplicates")
@@ -71,12 +72,16 @@ class JournalStatusQueries(StatusQueries):
         rows = [_run_row(run) for run in runs]
         return {"states": states, "runs": rows, "number": [{"runs": number}]}
 
-    async def oldest_unknown(self, campaign: Campaign) -> Document | None:
+    async def oldest_unknown(self, campaign: Campaign, now: datetime) -> Document | None:
         """The oldest `unknown` of the journal and of the users' documents."""
-        where = {"campaign": campaign.name, "state": State.UNKNOWN.value}
+        where = {
+            "campaign": campaign.name,
+            "state": State.UNKNOWN.value,
+            **of_period(campaign, now),
+        }
         with with_time_limit("look for the oldest unknown delivery"):
             entry = await self.entries.find_one(where, sort=[("claimed_at", 1)])
-        of_users = await super().oldest_unknown(campaign)
+        of_users = await super().oldest_unknown(campaign, now)
         of_journal = entry and {key: entry.get(key) for key in ("user", "chat_id", "run", "at")}
         found = [row for row in (of_journal, of_users) if row]
         return min(found, key=_age, default=None)
@@ -96,17 +101,13 @@ def _age(row: Document) -> tuple[bool, Any]:
 
 def _by_state(campaign: Campaign, now: datetime) -> list[Document]:
     """Counts by state, and of those that hold; all of it is in the keys of one index."""
-    start = campaign.period_start(now)
     holds: Document = {"$in": ["$state", ["sending", "sent", "unknown", "held_out"]]}
     failed: Document = {"$in": ["$state", ["unreachable", "rejected"]]}
-    if start:
-        today = {"$gte": ["$claimed_at", start]}
-        held: Document = {"$and": [{"$or": [holds, failed]}, today]}
-    else:
-        recent = {"$gt": ["$claimed_at", now - RETRY_UNREACHABLE_AFTER]}
-        held = {"$or": [holds, {"$and": [failed, recent]}]}
+    # Of a daily campaign it is the day that counts, and a failure holds until its end.
+    recent = {"$gt": ["$claimed_at", now - RETRY_UNREACHABLE_AFTER]}
+    held: Document = {"$or": [holds, {"$and": [failed, recent]}]}
     group = {"_id": "$state", "users": {"$sum": 1}, "held": {"$sum": {"$cond": [held, 1, 0]}}}
-    some = {"campaign": campaign.name, "state": {"$gte": ""}}
+    some = {"campaign": campaign.name, "state": {"$gte": ""}, **of_period(campaign, now)}
     return [{"$match": some}, {"$group": group}]
 
 

@@ -38,6 +38,12 @@ class NoJournal:
     async def entry_of_run(self, chat_id: int, run: str) -> Document | None:
         """No entry is there."""
 
+    async def in_state(
+        self, state: str, run: str | None = None, chats: Sequence[int] = ()
+    ) -> list[Document]:
+        """No entry is there."""
+        return []
+
     async def lapsed(self, claimed_before: datetime) -> list[Document]:
         """No entry is left."""
         return []

@@ -158,8 +158,8 @@ class OperatorQueries:
         if text.startswith("@"):
             return await self._find_by_username(text)
         field = self.settings.field_chat_id
-        by_chat = {field: {"$in": [int(text), str(int(text))]}} if _number(text) else None
-        for where in (by_chat, {"_id": {"$in": _ids(text)}}):
+        by_chat = {field: {"$in": [int(text), str(int(text))]}} if is_number(text) else None
+        for where in (by_chat, {"_id": {"$in": ids_named(text)}}):
             if where:
                 with with_time_limit("look for the user"):
                     found = await self.users.find(where).to_list(None)
@@ -192,11 +192,12 @@ class OperatorQueries:
             return await self.users.find_one(wanted, {"_id": 1}) is not None
 
 
-def _number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text can be a chat id."""
     return re.fullmatch(r"[0-9]{1,16}", text) is not None
 
 
-def _ids(text: str) -> list[Any]:
+def ids_named(text: str) -> list[Any]:
     """Every ``_id`` a text can mean."""
     forms: list[Any] = [text]
     if re.fullmatch(r"-?[0-9]{1,18}", text):

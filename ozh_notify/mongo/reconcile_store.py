@@ -58,10 +58,30 @@ class ReconcileStore:
         if which.older_than:
             recent = {f"{state_path}.at": {"$gte": which.older_than, "$type": "date"}}
             where["$nor"] = [recent]
+        if self.journal.is_kept and which.state is not SettleableState.SENDING:
+            return await self._of_journal(which, where)
         if which.state is SettleableState.UNKNOWN:
             # Every `unknown` keeps its claim: the partial index on it answers this.
             where[f"{state_path}.claim"] = {"$exists": True}
         return await self._stored(where)
+
+    async def _of_journal(
+        self, which: DeliveryFilter, where: dict[str, Any]
+    ) -> list[StoredDelivery]:
+        """Deliveries that the journal has in this state, as the users' documents say them.
+
+        An `unknown` of an earlier version has no entry; its document's claim tells of it.
+        """
+        entries = await self.journal.in_state(which.state.value, which.run, which.chats)
+        deliveries = await self.deliveries([entry["user"] for entry in entries])
+        found = [_of_entry(entry, deliveries.get(repr(entry["user"]))) for entry in entries]
+        if self.campaign.once == "day":  # an entry of an earlier day holds nobody
+            found = [one for one in found if not one.only_in_journal]
+        if which.state is SettleableState.UNKNOWN:
+            known = {repr(one.id) for one in found if not one.only_in_journal}
+            where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
+            found += [one for one in await self._stored(where) if repr(one.id) not in known]
+        return sorted(found, key=lambda one: str(one.at))
 
     async def _stored(self, where: dict[str, Any]) -> list[StoredDelivery]:
         """Deliveries as they are, the oldest first."""
@@ -95,6 +115,8 @@ class ReconcileStore:
         Where the journal knows better, as after a late confirm that did not reach the document,
         the document is repaired instead.
         """
+        if entry.only_in_journal:
+            return await self._settle_in_journal(entry, action, now) is None
         if await self._is_unchanged(entry):
             known = await self._settle_in_journal(entry, action, now)
             if known:
@@ -169,3 +191,11 @@ class ReconcileStore:
     def _entry(self, user: Mapping[str, Any]) -> StoredDelivery:
         chat = parse_chat_id(at_path(user, self.campaign.settings.field_chat_id))
         return StoredDelivery(user["_id"], chat, at_path(user, self.campaign.state_path))
+
+
+def _of_entry(entry: Mapping[str, Any], delivery: Mapping[str, Any] | None) -> StoredDelivery:
+    """As the user's document says it, where it is this delivery."""
+    same = ("state", "run")
+    if delivery is not None and all(delivery.get(key) == entry.get(key) for key in same):
+        return StoredDelivery(entry["user"], entry["chat_id"], delivery)
+    return StoredDelivery(entry["user"], entry["chat_id"], entry, only_in_journal=True)

@@ -58,7 +58,7 @@ class StatusQueries(OperatorQueries):
             [answer] = await cursor.to_list(None)
         return dict(answer)
 
-    async def oldest_unknown(self, campaign: Campaign) -> Document | None:
+    async def oldest_unknown(self, campaign: Campaign, now: datetime) -> Document | None:
         """Whose `unknown` waits longest: user, chat, run and time."""
         state_path = campaign.state_path
         where = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from ozh_notify.campaigns import FAR, Campaign, Kind
 from ozh_notify.config.settings import Settings, local
-from ozh_notify.users import audience, describe, recipient
+from ozh_notify.users import audience, describe, journal_entry, recipient
 from ozh_notify.users.audience import Filter, Query
 from ozh_notify.users.field_mapping import type_name
 from ozh_notify.users.recipient import at_path
@@ -55,13 +55,23 @@ class Explanation:
 
 
 async def explain(
-    campaign: Campaign, user: Mapping[str, Any], matches: Matches, now: datetime
+    campaign: Campaign,
+    user: Mapping[str, Any],
+    matches: Matches,
+    now: datetime,
+    entry: Mapping[str, Any] | None = None,
 ) -> Explanation:
-    """Ask the server about each criterion, and about all of them together."""
+    """Ask the server about each criterion, and about all of them together.
+
+    ``entry`` is the journal's entry of this campaign, chat and period.
+    """
     query = Query(campaign, now)
     answers = await _answers(query, user, matches)
-    eligible = await matches(audience.claimable(query)) and answers[0].yes
-    next_at = await _next(query, user, matches) if answers[0].yes else None
+    if campaign.settings.journal_collection:
+        answers.append(entry_result(entry))
+    may_get_it = answers[0].yes and answers[-1].yes
+    eligible = await matches(audience.claimable(query)) and may_get_it
+    next_at = await _next(query, user, matches) if may_get_it else None
     delivery = at_path(user, campaign.state_path)
     return Explanation(
         campaign=campaign.name,
@@ -76,6 +86,16 @@ async def explain(
         verdict=_verdict(campaign, answers, eligible, now, next_at),
         next_at=next_at,
     )
+
+
+def entry_result(entry: Mapping[str, Any] | None) -> CriterionResult:
+    """Whether the journal says that this chat has been dealt with in this period."""
+    question = "no entry of the journal holds the chat"
+    if entry is None or journal_entry.may_take_over(entry, None):
+        return CriterionResult(question, "" if entry is None else str(entry["state"]), True)
+    value = f"{entry['_id']}: {entry['state']}"
+    why = f"the journal has {entry['_id']} as {entry['state']}, by run {entry['run']}"
+    return CriterionResult(question, value, False, why)
 
 
 async def _answers(

@@ -87,7 +87,7 @@ async def read_status(
     found = {str(row["_id"]): row for row in history["states"]}
     order = [*(s for s in states if s in found), *(s for s in found if s not in states)]
     number = sum(row["runs"] for row in history["number"])
-    oldest = await queries.oldest_unknown(campaign)
+    oldest = await queries.oldest_unknown(campaign, now)
     return Status(
         campaign=campaign.name,
         due=await queries.count(audience.eligible(Query(campaign, now))),

@@ -45,6 +45,12 @@ def ids_of_chat(campaign: Campaign, chat_id: int) -> Document:
     return {"_id": plain if campaign.once == "ever" else {"$gt": f"{plain}:", "$lt": f"{plain};"}}
 
 
+def of_period(campaign: Campaign, now: datetime) -> Document:
+    """The filter of the entries of the period that ``now`` is in: of a daily campaign, today's."""
+    start = campaign.period_start(now)
+    return {"claimed_at": {"$gte": start}} if start else {}
+
+
 def id_of(campaign: Campaign, who: Recipient) -> str:
     """The entry of a claimed user."""
     return entry_id(campaign, who.chat_id, who.claimed_at)

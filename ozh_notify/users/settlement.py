@@ -86,6 +86,8 @@ class StoredDelivery:
     id: Any
     chat_id: int | None
     delivery: Mapping[str, Any] = field(repr=False)
+    only_in_journal: bool = False
+    """The user's document does not say it: somebody replaced or deleted the document."""
 
     @property
     def at(self) -> Any:

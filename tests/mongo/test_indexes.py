@@ -137,7 +137,7 @@ def test_other_field_names_make_other_keys(ozh: Ozh, users: Users) -> None:
     assert [key for key, _ in made["ozh_daily_bonus"]["key"]] == [
         *("daily_bonus_claimed_today", "delivery.daily_bonus.hold_until", "created"),
     ]
-    assert ozh("indexes", "--json").json()["missing"] == NAMES
+    assert ozh("indexes", "--json").json()["missing"] == USERS
 
 
 async def test_a_build_may_take_longer_than_any_read(ozh: Ozh, users: Users) -> None:
