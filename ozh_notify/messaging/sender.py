@@ -16,6 +16,7 @@ from ozh_notify.config.settings import Settings
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.logs import Redactor
 from ozh_notify.messaging.classify import classify, is_media_refusal, unknown, why_refused
+from ozh_notify.messaging.deletion import Answer, RecallOutcome, classify_deletion
 from ozh_notify.messaging.message import Keyboard, Message, MessageButton
 from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import RequestRefused, TooManyRequests
@@ -138,6 +139,17 @@ class TelegramSender:
         # A 2xx whose JSON holds no message: it was most likely delivered.
         number = message_id.get()
         return Outcome(State.SENT, number) if number else unknown("a reply without a message")
+
+    async def delete(self, chat_id: int, message_id: int) -> Answer:
+        """Delete one of the bot's messages by ``deleteMessage``."""
+        try:
+            await self._bot.delete_message(chat_id, message_id)
+        except TelegramError as error:
+            answer = classify_deletion(error)
+            return replace(answer, error=self._redact(answer.error))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return Answer(RecallOutcome.LEFT, f"a senseless reply ({type(error).__name__})")
+        return Answer(RecallOutcome.RECALLED)
 
     async def _call(self, chat_id: int, message: Message) -> None:
         """The method of the Bot API that the message needs."""

@@ -58,7 +58,7 @@ class ReconcileStore:
         if which.older_than:
             recent = {f"{state_path}.at": {"$gte": which.older_than, "$type": "date"}}
             where["$nor"] = [recent]
-        if self.journal.is_kept and which.state is not SettleableState.SENDING:
+        if self._journal.is_kept and which.state is not SettleableState.SENDING:
             return await self._of_journal(which, where)
         if which.state is SettleableState.UNKNOWN:
             # Every `unknown` keeps its claim: the partial index on it answers this.
@@ -72,8 +72,8 @@ class ReconcileStore:
 
         An `unknown` of an earlier version has no entry; its document's claim tells of it.
         """
-        entries = await self.journal.in_state(which.state.value, which.run, which.chats)
-        deliveries = await self.deliveries([entry["user"] for entry in entries])
+        entries = await self._journal.in_state(which.state.value, which.run, which.chats)
+        deliveries = await self.store.deliveries([entry["user"] for entry in entries])
         found = [_of_entry(entry, deliveries.get(repr(entry["user"]))) for entry in entries]
         if self.campaign.once == "day":  # an entry of an earlier day holds nobody
             found = [one for one in found if not one.only_in_journal]

@@ -26,7 +26,17 @@ OPEN = (State.SENDING.value, State.UNKNOWN.value)
 """States of an entry whose outcome a confirm may still write."""
 IDENTITY = ("state", "claim", "at")
 """What tells one delivery of an entry from the next; a conditional write repeats what was read."""
-REMEMBERED = ("state", "claim", "run", "user", "claimed_at", "at", "attempts", "message_id")
+REMEMBERED = (
+    "state",
+    "claim",
+    "run",
+    "user",
+    "claimed_at",
+    "at",
+    "attempts",
+    "message_id",
+    "recalled_at",
+)
 """What ``previous`` keeps of a delivery that was replaced."""
 CRASHED = "the pass that claimed this user did not record an outcome"
 

@@ -1,0 +1,84 @@
+"""Takes messages back: paced, within the flood budget, each told to the journal at once.
+
+Telegram lets a bot delete its own messages in private chats for 48 hours (Bot API,
+``deleteMessage``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from ozh_notify.clock import Clock
+from ozh_notify.messaging.deletion import Answer, RecallOutcome
+from ozh_notify.messaging.pacer import Pacer
+from ozh_notify.passes.stop import Stop
+from ozh_notify.users.sent_message import SentMessage
+
+AT_ONCE = 32
+"""Requests in flight at most."""
+
+
+class Deletes(Protocol):
+    """The bot."""
+
+    async def delete(self, chat_id: int, message_id: int) -> Answer:
+        """Delete one of its messages."""
+
+
+class Marks(Protocol):
+    """The journal."""
+
+    async def mark_recalled(self, message: SentMessage, now: datetime) -> None:
+        """Write ``recalled_at``."""
+
+
+def expected(message: SentMessage, now: datetime) -> RecallOutcome:
+    """What is known of a message before Telegram is asked; LEFT means that it is asked."""
+    if message.recalled_at:
+        return RecallOutcome.ALREADY
+    return RecallOutcome.TOO_OLD if message.is_too_old(now) else RecallOutcome.LEFT
+
+
+class Recall:
+    """Deletes the messages of one run."""
+
+    def __init__(
+        self, bot: Deletes, journal: Marks, pacer: Pacer, stop: Stop, clock: Clock
+    ) -> None:
+        self._bot, self._journal, self._pacer = bot, journal, pacer
+        self._stop, self._clock = stop, clock
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._flooded = False
+        self.outcomes: dict[tuple[str, int], Answer] = {}
+        """By entry and message id."""
+
+    async def run(self, messages: Sequence[SentMessage]) -> Counter[RecallOutcome]:
+        """Delete what can be deleted; what was not asked for is LEFT."""
+        asked = []
+        for message in messages:
+            known = expected(message, self._clock.now())
+            self.outcomes[message.entry_id, message.message_id] = Answer(known)
+            if known is RecallOutcome.LEFT:
+                asked.append(message)
+        await asyncio.gather(*(self._one(message) for message in asked))
+        return Counter(answer.outcome for answer in self.outcomes.values())
+
+    async def _one(self, message: SentMessage) -> None:
+        async with self._free:
+            while not (self._stop or self._flooded):
+                await self._pacer.turn()
+                if self._stop or self._flooded:
+                    return
+                answer = await self._bot.delete(message.chat_id, message.message_id)
+                if not answer.retry_after:
+                    break
+                self._flooded = not self._pacer.flood(answer.retry_after)
+            else:
+                return
+            if answer.outcome is RecallOutcome.RECALLED:
+                await self._journal.mark_recalled(message, self._clock.now())
+            self.outcomes[message.entry_id, message.message_id] = answer

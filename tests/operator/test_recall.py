@@ -1,0 +1,110 @@
+"""``ozh-notify recall``: the messages of one run are taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ozh_notify.sandbox.botapi.client import BotApiServer
+from tests.conftest import Ozh
+from tests.helpers.passes import Users, chats, ended, wait_until
+from tests.helpers.users import ago, discount_user
+
+
+def people(count: int) -> list[dict[str, Any]]:
+    """Users of the discount, newest first."""
+    return [discount_user(first_generation_at=ago(hours=30, minutes=n)) for n in range(count)]
+
+
+def deleted(bot_api: BotApiServer) -> list[int]:
+    """Ids of the messages that were deleted."""
+    return [m.message_id for m in bot_api.control.messages() if m.deleted]
+
+
+def test_the_messages_of_a_run_are_taken_back_and_each_refusal_is_told(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """The deliveries stay `sent`, nobody gets the message again, and a second time does nothing."""
+    journal = users.database.ozh_notify_journal
+    who = people(6)
+    users.insert_many(who)
+    run = ozh("discount", "--json").json()["run_id"]
+    other = [user["telegram_id"] for user in who]
+    refusals = {
+        other[0]: {"code": 403, "description": "Forbidden: bot was blocked by the user"},
+        other[1]: {"code": 400, "description": "Bad Request: message to delete not found"},
+        other[2]: {"code": 400, "description": "Bad Request: message can't be deleted"},
+    }
+    bot_api.control.rules(
+        [
+            {"do": "error", "method": "deleteMessage", "chat_id": chat, **refusal}
+            for chat, refusal in refusals.items()
+        ]
+    )
+    journal.update_one({"chat_id": other[3]}, {"$set": {"at": ago(hours=49)}})
+    told = ozh("recall", "discount", "--run", run, "--yes", "--json")
+    assert told.code == 0, told.err
+    said = told.json()
+    assert (said["recalled"], said["blocked"], said["not found"], said["too old"]) == (2, 1, 1, 2)
+    assert len(said["errors"]) == 3
+    assert len(deleted(bot_api)) == 2
+    back = list(journal.find({"recalled_at": {"$exists": True}}))
+    assert {entry["message_id"] for entry in back} == set(deleted(bot_api))
+    assert {entry["state"] for entry in back} == {"sent"}
+    again = ozh("recall", "discount", "--run", run, "--yes", "--json").json()
+    assert (again["recalled"], again["recalled before"]) == (0, 2)
+    assert ozh("discount", "--json").json()["eligible"] == 0
+    history = ozh("history", str(other[5]), "--json").json()["deliveries"]
+    assert history[0]["recalled_at"]
+
+
+def test_a_run_whose_message_was_sent_once_more_is_taken_back_too(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """The wrong price went out, then the right one: only the wrong one goes."""
+    users.insert_many(people(2))
+    wrong = ozh("discount", "--json").json()["run_id"]
+    first = {message.message_id for message in bot_api.control.messages()}
+    users.update_many({}, {"$set": {"discount_offered": False}})
+    assert ozh("discount", "--again", "--json").json()["sent"] == 2
+    assert ozh("recall", "discount", "--run", wrong, "--yes", "--json").json()["recalled"] == 2
+    assert set(deleted(bot_api)) == first
+    again = ozh("recall", "discount", "--run", wrong, "--yes", "--json").json()
+    assert (again["recalled"], again["recalled before"]) == (0, 2)
+
+
+def test_an_interrupted_recall_goes_on_where_it_was(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """At the pacer's rate; after a signal what is left is told, and 75."""
+    users.insert_many(people(20))
+    run = ozh("discount", "--json").json()["run_id"]
+    line = ("recall", "discount", "--run", run, "--yes", "--json")
+    process = ozh.start(*line, OZH_RATE_LIMIT="10")
+    wait_until(lambda: len(deleted(bot_api)) >= 3, "three deletions")
+    process.terminate()
+    result = ended(ozh, process)
+    assert result.code == 75, result.err
+    done = result.json()["recalled"]
+    assert 3 <= done < 20
+    assert result.json()["left"] == 20 - done
+    rest = ozh(*line).json()
+    assert (rest["recalled"], rest["recalled before"]) == (20 - done, done)
+    assert len(set(deleted(bot_api))) == 20 == len(chats(bot_api))
+
+
+def test_recall_refuses_what_it_cannot_do(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
+    """An unknown run, no journal, no terminal to confirm on, another bot's messages."""
+    users.insert_many(people(1))
+    run = ozh("discount", "--json").json()["run_id"]
+    assert ozh("recall", "discount", "--run", run).code == 2
+    unknown = ozh("recall", "discount", "--run", "x", "--yes")
+    assert unknown.code == 78
+    assert "no pass of discount has the run id 'x'" in unknown.err
+    off = ozh("recall", "discount", "--run", run, "--yes", OZH_JOURNAL_COLLECTION="off")
+    assert off.code == 78
+    journal = users.database.ozh_notify_journal
+    journal.update_one({"_id": f"run:{run}"}, {"$set": {"bot": "another_bot"}})
+    other = ozh("recall", "discount", "--run", run, "--yes")
+    assert other.code == 78
+    assert "only the bot that sent a message can delete it" in other.err
+    assert deleted(bot_api) == []
