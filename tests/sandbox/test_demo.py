@@ -200,8 +200,11 @@ def served(place: Place, process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
-VARYING = re.compile(r"\d{8}T\d{6}-\w{8}|[-\d]{10} [:\d]{8}|0:0\d:\d\d|(?<=127\.0\.0\.1:)\d+")
-"""What differs from one time to the next: runs, moments, durations, ports."""
+VARYING = re.compile(
+    r"\b[0-9a-f]{24}\b|\d{8}T\d{6}-\w{8}|[-\d]{10} [:\d]{8}|0:0\d:\d\d|(?<=127\.0\.0\.1:)\d+"
+    r"|(?<=sent\sin\s)[\d.]+\ss(?:,\s[\d.]+/s)?"
+)
+"""What differs from one time to the next: ids, runs, moments, durations, rates, ports."""
 
 
 def tour() -> list[tuple[str, str]]:
