@@ -46,7 +46,9 @@ COMMANDS: dict[str, set[str]] = {
     "templates": {"--copy"},
     "status": {"--json", "--run", "--since", "--csv"},
     "effect": {"--json", "--experiment", "--plan", "--svg"},
-    "indexes": {"--create"},
+    "indexes": {"--create", "--drop-old"},
+    "history": {"--json"},
+    "recall": {"--run", "--yes", "--json"},
     "explain": {"--json"},
     "reconcile": {"--resend", "--mark-sent", "--state", "--run", "--user", "--yes", "--json"}
     | {"--older-than"},
