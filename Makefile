@@ -3,6 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests in which the driver, python-telegram-bot, aiohttp, pydantic, typer and rich do their work.
+MEET_LIBRARIES := tests/config tests/messaging tests/mongo tests/monitoring tests/cli/test_cli.py \
+    tests/cli/test_output.py tests/passes/test_pass.py tests/passes/test_claims.py \
+    tests/passes/test_journal.py tests/operator/test_check.py
 # Tests that start no process, and one pass over the wire.
 FAST := tests/test_architecture.py tests/test_walls.py tests/effect/test_statistics.py \
     tests/effect/test_arms.py tests/effect/test_report.py tests/users/test_field_mapping.py \
@@ -13,7 +17,7 @@ LOWEST := .venv-lowest
 PYTHON310 := $(firstword $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.10*/bin/python) python3.10)
 
 
-.PHONY: help demo test check torture test-deploy test-long test-lowest bench lint types audit tour format clean
+.PHONY: help demo test check test-again torture test-deploy test-long test-lowest bench lint types audit tour format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +34,9 @@ check: lint types $(READY) ## Lint, types and the fast tests, in about a minute
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
+test-again: $(READY) ## Run the tests that failed once more, one at a time
+	$(BIN)/python -m pytest -m "not long" --last-failed --last-failed-no-failures none
+
 test-deploy: $(READY) ## Run the tests of what is shipped beside the code: units, manifests, image, wheel
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "deploy and not long"
 
@@ -39,8 +46,8 @@ torture: $(READY) ## Do everything that can go wrong, for most of an hour
 test-long: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m long
 
-test-lowest: $(LOWEST)/.ready ## Run the tests with the lowest versions that are allowed
-	$(LOWEST)/bin/python -m pytest -n 3 --dist worksteal
+test-lowest: $(LOWEST)/.ready ## Run the tests that meet the libraries with their lowest versions
+	$(LOWEST)/bin/python -m pytest -n 3 --dist worksteal $(MEET_LIBRARIES)
 
 $(LOWEST)/.ready: pyproject.toml tests/lowest-constraints.txt scripts/bootstrap.sh
 	@PYTHON="$(or $(PYTHON),$(PYTHON310))" scripts/bootstrap.sh $(LOWEST) tests/lowest-constraints.txt
