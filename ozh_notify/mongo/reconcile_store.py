@@ -74,7 +74,8 @@ class ReconcileStore:
         an `unknown` is found by an index there, the one on its claim.
         """
         entries = await self._journal.in_state(which.state.value, which.run, which.chats)
-        deliveries = await self.store.deliveries([entry["user"] for entry in entries])
+        ids = [entry["user"] for entry in entries]
+        deliveries = await self.store.deliveries(ids) if ids else {}
         found = [_of_entry(entry, deliveries.get(repr(entry["user"]))) for entry in entries]
         if self.campaign.once == "day":  # an entry of an earlier day holds nobody
             found = [one for one in found if not one.only_in_journal]

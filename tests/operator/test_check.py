@@ -461,6 +461,6 @@ def test_indexes_are_a_warning_until_they_are_created(
     """With the command that creates them; the check itself creates none."""
     users.insert_many(crowd(3))
     told = lines(ozh("check", "--json"), "warning")["indexes"]
-    assert "missing: ozh_discount, ozh_discount_state, ozh_daily_bonus, " in told
+    assert "missing: ozh_discount, ozh_discount_claim, ozh_daily_bonus, " in told
     assert "ozh-notify indexes --create" in told
     assert list(users.index_information()) == ["_id_"]

@@ -130,6 +130,7 @@ def test_a_daily_bonus_marked_sent_holds_until_the_end_of_the_claims_day(
 @pytest.mark.parametrize("state", ["retry", "unreachable", "rejected"])
 def test_other_states_are_settled_when_named(ozh: Ozh, users: Users, state: str) -> None:
     """`--state` picks one state; the others stay as they are."""
+    ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
     wanted, other = held(state), held("unknown")
     users.insert_many([wanted, other])
     result = ozh("reconcile", "discount", "--mark-sent", "--yes", "--json", "--state", state)

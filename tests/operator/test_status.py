@@ -221,6 +221,7 @@ def test_it_says_what_is_wrong_with_the_command_line(ozh: Ozh) -> None:
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 def test_moments_at_the_ends_of_the_calendar_are_shown(zone: str, ozh: Ozh, users: Users) -> None:
     """Some backends write the year 1 for "never"."""
+    ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
     first = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
     last = datetime.fromisoformat("9999-12-31T23:59:59+00:00")
     users.insert_many([held("unknown", at=first), held("unknown", run="run-2", at=last)])
