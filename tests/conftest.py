@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -23,6 +24,11 @@ from ozh_notify.sandbox.botapi import client as botapi
 TOKEN = "987654321:AAtests-only-token_abcdefghijklmnop"
 API_KEY = "backend-key-that-nobody-may-see"
 PASSWORD = "p4ssw0rd-that-nobody-may-see"
+# `nohup`, and a shell that starts the tests with `&`, leave these signals ignored; the processes
+# that a test starts would inherit that, and obey none of them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 OZH = str(Path(sys.executable).with_name("ozh-notify"))
 
 
