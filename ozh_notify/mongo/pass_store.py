@@ -223,7 +223,9 @@ class MongoPassStore:
     async def _missing(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
         """Those whose document does not hold the outcome: read back after an ambiguous error."""
         kept = await self.deliveries([record.recipient.id for record in records])
-        return [r for r in records if not _holds(kept.get(repr(r.recipient.id)), r)]
+        return [
+            r for r in records if not delivery_state.has_outcome(kept.get(repr(r.recipient.id)), r)
+        ]
 
     def _add_candidate(
         self, found: Candidates, user: Document, experiment: Experiment | None
@@ -241,13 +243,3 @@ class MongoPassStore:
         now = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
         criteria = self.campaign.criteria(now)
         return [self.settings.field_chat_id, *(criterion.field for criterion in criteria)]
-
-
-def _holds(kept: Any, record: OutcomeRecord) -> bool:
-    """Whether the stored state is the outcome this pass meant to write."""
-    return (
-        isinstance(kept, dict)
-        and kept.get("run") == record.run
-        and kept.get("state") == record.outcome.state.value
-        and kept.get("message_id") == record.outcome.message_id
-    )

@@ -211,3 +211,13 @@ def hold_until(
     if state in (State.UNREACHABLE, State.REJECTED) and campaign.once == "ever":
         return now + RETRY_UNREACHABLE_AFTER
     return campaign.period_end(claimed_at)
+
+
+def has_outcome(delivery: Any, record: OutcomeRecord) -> bool:
+    """Whether the stored delivery is the outcome that this pass meant to write."""
+    return (
+        isinstance(delivery, Mapping)
+        and delivery.get("run") == record.run
+        and delivery.get("state") == record.outcome.state.value
+        and delivery.get("message_id") == record.outcome.message_id
+    )
