@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -42,6 +43,20 @@ CAMPAIGN: ArgumentInfo = typer.Argument(
 ANY_CAMPAIGN: ArgumentInfo = typer.Argument(
     metavar="CAMPAIGN", show_default=False, autocompletion=complete_campaign
 )
+
+
+def check_age(hours: float | None, lease: timedelta) -> None:
+    """Refuse to free a claim that a pass may still send on.
+
+    Raises:
+        typer.BadParameter: the age in hours is not above the lease.
+    """
+    if hours is not None and timedelta(hours=hours) <= lease:
+        raise typer.BadParameter(
+            f"a pass may hold a claim for {lease}: expected more", param_hint="--older-than"
+        )
+
+
 CampaignName = Annotated[str, CAMPAIGN]
 AnyCampaignName = Annotated[str | None, ANY_CAMPAIGN]
 UserName = Annotated[

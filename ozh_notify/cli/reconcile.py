@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.cli.arguments import AsJson, CampaignName, Yes, campaign_named
+from ozh_notify.cli.arguments import AsJson, CampaignName, Yes, campaign_named, check_age
 from ozh_notify.cli.chat_list import named_users
 from ozh_notify.cli.deliveries import print_deliveries
 from ozh_notify.cli.options import GlobalOptions, now
@@ -109,6 +109,7 @@ def run_reconcile_command(
     check_options(state, older_than, action, yes)
     common: GlobalOptions = context.obj
     settings, redact = common.load()
+    check_age(older_than, settings.lease)
     named = named_users(user or (), action and action.value)
     if user and not named:
         raise typer.BadParameter("it names no chat id", param_hint="--user")

@@ -153,7 +153,13 @@ class JournaledPassStore(MongoPassStore):
         done = {
             journal_entry.id_of(self.campaign, r.recipient) for r in records
         } & self._waiting.keys()
-        entries = await self.journal.read(sorted(done))
+        if not done:
+            return
+        try:
+            entries = await self.journal.read(sorted(done))
+        except OzhError as error:  # they stay in `sending`, which the next sweep mends
+            log.warning("%s", error)
+            return
         held = [Held(who, entries[i]) for i in entries for who in self._waiting.pop(i)]
         await self._repair(held, "")
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import pymongo
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -75,7 +76,7 @@ class PassRecords:
         try:
             with pymongo.timeout(self._retry.time_for_a_try()):
                 await self._collection.update_one({"_id": f"{RUN}{run['run_id']}"}, {"$set": run})
-        except PyMongoError as error:
+        except (PyMongoError, BSONError, ValueError) as error:
             log.warning("the journal does not know how this pass ended: %s", type(error).__name__)
 
     async def _allowed(self, right: str, operation: Callable[[], Awaitable[T]]) -> T:

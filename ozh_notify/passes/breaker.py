@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
@@ -60,7 +61,8 @@ class Breaker:
         undecided = self._strangers or (self._row if self._is_undecided_bot_row() else [])
         if undecided and not self.tripped:
             return self._trip(self._question(undecided[-1][1], len(undecided)))
-        return [*_given_back(self._take_strangers()), *self._take_row()]
+        bots_fault = self._take_row() if self._is_undecided_bot_row() else []
+        return [*_given_back([*self._take_strangers(), *bots_fault]), *self._take_row()]
 
     def _answer(self, recipient: Recipient, outcome: Outcome) -> Judged:
         """A delivery or one user's own refusal: it ends a row."""
@@ -106,7 +108,8 @@ class Breaker:
         if not self._row:
             return True
         last = self._row[-1][1]
-        same_text = outcome.cause is FailureCause.CONTENT or last.error == outcome.error
+        same_words = _without_numbers(last.error) == _without_numbers(outcome.error)
+        same_text = outcome.cause is FailureCause.CONTENT or same_words
         return last.cause is outcome.cause and same_text
 
     def _is_undecided_bot_row(self) -> bool:
@@ -153,3 +156,8 @@ def _says_nothing(outcome: Outcome) -> bool:
 
 def _given_back(held: Judged) -> Judged:
     return [(recipient, replace(outcome, state=State.RETRY)) for recipient, outcome in held]
+
+
+def _without_numbers(text: str) -> str:
+    """A refusal's words: `FLOOD_WAIT_17` and `FLOOD_WAIT_18` are the same refusal."""
+    return re.sub(r"\d+", "#", text)

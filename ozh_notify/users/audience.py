@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ozh_notify.campaigns import Campaign, Criterion, Kind
+from ozh_notify.campaigns import Campaign, Criterion, Kind, registry
 from ozh_notify.users.restraints import is_back_since, restraints
 
 Filter = dict[str, Any]
@@ -69,7 +69,23 @@ def claimable(query: Query) -> Filter:
     writable = {root: CAN_HOLD_FIELDS, state_path: CAN_HOLD_FIELDS}
     # MongoDB and secantusd-rs find a batch by `_id` beside a $nor. SecantusDB's Python server,
     # which the demo uses, reads the whole collection.
-    return and_filters([eligible(query), writable, {"$nor": [odd_hold]}])
+    return and_filters([eligible(query), writable, {"$nor": [odd_hold, *_sending_now(query)]}])
+
+
+def _sending_now(query: Query) -> list[Filter]:
+    """With a gap between messages: users that a pass of another campaign is just sending to.
+
+    `last_sent_at` is written after the message, so two passes at once would both send.
+    """
+    settings = query.campaign.settings
+    if not settings.min_gap_hours:
+        return []
+    keys = [kind.name.replace("-", "_") for name, kind in registry().items()
+            if name != query.campaign.name]  # fmt: skip
+    paths = [f"{settings.state_field}.{key}" for key in keys]
+    return [
+        {f"{path}.state": "sending", f"{path}.hold_until": {"$gt": query.now}} for path in paths
+    ]
 
 
 def conditions(criterion: Criterion) -> Filter:

@@ -422,3 +422,12 @@ def test_help_loads_no_driver(ozh: Ozh) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0
+
+
+def test_a_claim_that_a_pass_may_still_send_on_is_not_freed(ozh: Ozh, users: Users) -> None:
+    """The lease grows with the flood budget; an age inside it is wrong usage."""
+    command = ("reconcile", "discount", "--state", "sending", "--older-than", "2")
+    refused = ozh(*command, OZH_FLOOD_BUDGET_SECONDS="7200")
+    assert refused.code == 2
+    assert "a pass may hold a claim for 2:10:20" in " ".join(refused.err.split())
+    assert ozh(*command).code == 0

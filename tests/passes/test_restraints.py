@@ -43,6 +43,21 @@ def test_no_user_gets_a_message_within_the_gap_whichever_campaign_sent_it(
     assert ozh("discount", "--json", **gap).json()["sent"] == 1
 
 
+def test_the_gap_holds_between_two_passes_at_the_same_time(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A user that another campaign is just sending to is not claimed; a claim of a crash holds
+    until its lease is over."""
+    gap: dict[str, Any] = {"OZH_MIN_GAP_HOURS": "4"}
+    sending = {"state": "sending", "claim": "c", "at": ago(minutes=1)}
+    under_way = {"daily_bonus": {**sending, "hold_until": now() + timedelta(minutes=9)}}
+    lapsed = {"daily_bonus": {**sending, "hold_until": ago(minutes=9)}}
+    users.insert_many([both(ozh_notify=under_way), both(ozh_notify=lapsed)])
+    said = ozh("discount", "--json", **gap).json()
+    assert (said["sent"], said["skipped"]) == (1, 1)
+    assert ozh("discount", "--json").json()["sent"] == 1
+
+
 def test_without_a_gap_both_campaigns_may_message_at_once(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
