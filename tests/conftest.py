@@ -50,6 +50,7 @@ class Ozh:
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self.environment, self.folder = environment, folder
+        self.program: tuple[str, ...] = (OZH,)
         self.outputs: list[str] = []
 
     def __call__(self, *arguments: str, timeout: float = 60, **extra: str | None) -> Finished:
@@ -67,7 +68,7 @@ class Ozh:
         merged: dict[str, str | None] = {**self.environment, **extra}
         env = {name: value for name, value in merged.items() if value is not None}
         return subprocess.Popen(
-            [OZH, *arguments],
+            [*self.program, *arguments],
             env=env,
             cwd=self.folder,
             text=True,

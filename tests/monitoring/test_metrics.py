@@ -275,12 +275,13 @@ def test_a_pass_over_an_empty_collection_is_no_success(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """A mistyped database would be green for ever, and nobody messaged."""
-    file = tmp_path / "x.prom"
+    file = tmp_path / "x_discount.prom"
+    pattern = str(tmp_path / "x_{campaign}.prom")
     typo: dict[str, Any] = {"MONGO_DB_NAME": f"{users.database.name}x"}
-    wrong = ozh("discount", OZH_METRICS_FILE=str(file), **typo)
+    wrong = ozh("discount", OZH_METRICS_FILE=pattern, **typo)
     assert wrong.code == 0
     assert "are MONGO_DB_NAME and OZH_USERS_COLLECTION right?" in wrong.err
     assert f"\n{LAST_SUCCESS}" not in file.read_text()
     users.insert_one(discount_user())
-    assert ozh("discount", OZH_METRICS_FILE=str(file)).code == 0
+    assert ozh("discount", OZH_METRICS_FILE=pattern).code == 0
     assert f"\n{LAST_SUCCESS}" in file.read_text()

@@ -15,12 +15,15 @@ from zoneinfo import ZoneInfo
 from tests.helpers.users import bonus_user
 from tests.torture.checker import judge
 from tests.torture.clocks import faked
-from tests.torture.environment import Ended, Environment, kill
+from tests.torture.environment import WRAPPER, Ended, Environment, kill
 from tests.torture.report import Report
 
 UTC = timezone.utc
 LATE = 1.5
 """Seconds a message may take to arrive: one sent just before midnight belongs to the old day."""
+
+FOREVER = 10 * 365 * 86_400
+"""Seconds that the machine's clock may differ from the server's in this case."""
 
 
 @dataclass
@@ -52,7 +55,9 @@ class Diary:
             "daily-bonus",
             "--rate",
             str(rate),
+            program=self.place.wrapped(WRAPPER),
             **faked(ahead),
+            TORTURE_CLOCK_LIMIT=str(FOREVER),
             OZH_TIMEZONE=self.zone.key,
             OZH_DAILY_BONUS_DAYS="30",
         )

@@ -125,7 +125,8 @@ def _rest(user: dict[str, Any], key: str, flag: str) -> bytes:
     rest = copy.deepcopy(user)
     root = rest.pop("ozh_notify", None) or {}
     if isinstance(root, dict):
-        root.pop(key, None)
+        for name in (key, "last_sent_at", "unreachable_until"):
+            root.pop(name, None)
     if key == "discount":
         *holder, name = flag.split(".")
         (eligibility.at(rest, holder[0]) if holder else rest).pop(name, None)

@@ -9,6 +9,7 @@ import os
 import sys
 from datetime import timedelta
 
+from ozh_notify import clock
 from ozh_notify.config import settings
 from ozh_notify.passes import dispatcher
 
@@ -18,6 +19,8 @@ dispatcher.SEND_LIMIT = settings.SEND_LIMIT  # type: ignore[attr-defined]
 dispatcher.LEASE_SAFETY_MARGIN = timedelta(
     seconds=float(os.environ.get("TORTURE_WAKE_MARGIN", "300"))
 )
+# Days and nights are lived beside a server whose clock shows today.
+clock.CLOCK_LIMIT = timedelta(seconds=float(os.environ.get("TORTURE_CLOCK_LIMIT", "240")))
 
 if __name__ == "__main__":
     from ozh_notify.__main__ import main
