@@ -91,6 +91,15 @@ def test_alerts_and_dashboard_name_only_what_is_reported() -> None:
         assert named(query) <= reported(), query
 
 
+def test_no_share_counts_users_that_an_experiment_holds_out() -> None:
+    """A pass with half of its audience held out looks no worse, and no better, than without."""
+    queries = [*dashboard_queries(), *(rule["expr"] for rule in alerts())]
+    shares = [query.partition("/")[2] for query in queries if "outcomes" in query and "/" in query]
+    assert len(shares) >= 3
+    for whole in shares:
+        assert 'state!="held_out"' in whole, whole
+
+
 @watching.needs("prometheus")
 def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
     """No panel shows an error."""
