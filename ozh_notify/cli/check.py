@@ -12,7 +12,7 @@ import typer
 from ozh_notify import __version__, logs
 from ozh_notify.campaigns import broken_campaigns, registry
 from ozh_notify.cli.arguments import AsJson
-from ozh_notify.cli.options import GlobalOptions, now
+from ozh_notify.cli.options import GlobalOptions, campaign_settings, now
 from ozh_notify.cli.output import Redact, count, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def run_checks(
     from ozh_notify.operator.check import check
 
     campaigns = registry()
-    declared = tuple(
-        name for campaign in campaigns.values() for name in campaign.environment_variables
+    declared, daily = campaign_settings()
+    found, problems, warnings = examine(
+        common.env_file, needs_token=True, declared=declared, daily=daily
     )
-    found, problems, warnings = examine(common.env_file, needs_token=True, declared=declared)
     redact = logs.Redactor(found.secrets)
     logs.setup(found.log_format, redact, enabled=found.logging_enabled, verbose=common.verbose,
                quiet=common.quiet, zone=found.zone)  # fmt: skip

@@ -24,6 +24,13 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def campaign_settings() -> tuple[tuple[str, ...], dict[str, bool]]:
+    """What campaigns add to the settings: variables of their own; each key, and if it is daily."""
+    campaigns = registry().values()
+    declared = tuple(name for one in campaigns for name in one.environment_variables)
+    return declared, {one.name.replace("-", "_"): one.once == "day" for one in campaigns}
+
+
 @dataclass(frozen=True)
 class GlobalOptions:
     """Options of every command."""
@@ -42,11 +49,13 @@ class GlobalOptions:
         """
         from ozh_notify.config.load import load
 
-        declared = tuple(
-            v for campaign in registry().values() for v in campaign.environment_variables
-        )
+        declared, daily = campaign_settings()
         loaded, warnings = load(
-            self.env_file, needs_token=needs_token, declared=declared, options=options
+            self.env_file,
+            needs_token=needs_token,
+            declared=declared,
+            daily=daily,
+            options=options,
         )
         redact = logs.Redactor(loaded.secrets)
         logs.setup(

@@ -17,8 +17,6 @@ def check_combinations(settings: Settings) -> list[Problem]:
         *_database(settings),
         *_collections(settings),
         *(problem for campaign in CAMPAIGNS for problem in _button(settings, campaign)),
-        *(problem for campaign in CAMPAIGNS for problem in _experiment(settings, campaign)),
-        *_judgement(settings),
         *_files_and_shards(settings),
     ]
 
@@ -48,24 +46,6 @@ def _button(settings: Settings, campaign: str) -> Iterator[Problem]:
     if bool(text) != bool(target):
         missing = f"OZH_{campaign}_BUTTON" + ("" if text else "_TEXT")
         yield Problem(missing, "missing", "a button needs both its text and its target")
-
-
-def _experiment(settings: Settings, campaign: str) -> Iterator[Problem]:
-    """A holdout needs a name, an end, and the journal, which keeps who was held out."""
-    key, holdout = campaign.lower(), f"OZH_{campaign}_HOLDOUT"
-    if getattr(settings, f"{key}_holdout") is None:
-        return
-    for part, what in (("EXPERIMENT", "a name"), ("EXPERIMENT_UNTIL", "a last day")):
-        if getattr(settings, f"{key}_{part.lower()}") is None:
-            yield Problem(f"OZH_{campaign}_{part}", "missing", f"{holdout} needs {what}")
-    if settings.journal_collection is None:
-        yield Problem(holdout, "it needs the journal, but OZH_JOURNAL_COLLECTION is off")
-
-
-def _judgement(settings: Settings) -> Iterator[Problem]:
-    """Entries that were deleted cannot be judged."""
-    if settings.daily_bonus_holdout and settings.journal_days <= settings.daily_bonus_goal_days:
-        yield Problem("OZH_JOURNAL_DAYS", "expected a number above OZH_DAILY_BONUS_GOAL_DAYS")
 
 
 def _files_and_shards(settings: Settings) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ozh_notify.config.combinations import check_combinations
 from ozh_notify.config.env_file import no_env_file, open_to_all, read_env_file, read_error
+from ozh_notify.config.experiments import BUILT_IN, check_experiments, settings_class
 from ozh_notify.config.problem import Problem, first_of_each, render
 from ozh_notify.config.settings import SECRETS, Settings, variables
 from ozh_notify.config.zone import local_zone
@@ -40,18 +41,25 @@ def load(
     *,
     needs_token: bool = False,
     declared: tuple[str, ...] = (),
+    daily: Mapping[str, bool] = BUILT_IN,
     options: Mapping[str, float | None] | None = None,
 ) -> tuple[Settings, list[Problem]]:
     """Settings from the environment over a ``.env``, and warnings about them.
 
-    ``declared`` names variables that campaigns of other packages read from ``others``.
+    ``declared`` names variables that campaigns of other packages read from ``others``. ``daily``
+    has every campaign's key, and whether a user gets it once a day: each may have an experiment.
     ``options`` are command-line values by variable name; None means not given.
 
     Raises:
         ConfigError: with all problems at once, each with the variable's name.
     """
     settings, problems, warnings = examine(
-        env_file, environ, needs_token=needs_token, declared=declared, options=options
+        env_file,
+        environ,
+        needs_token=needs_token,
+        declared=declared,
+        daily=daily,
+        options=options,
     )
     if problems:
         several = "problems" if len(problems) > 1 else "a problem"
@@ -66,6 +74,7 @@ def examine(
     *,
     needs_token: bool = False,
     declared: tuple[str, ...] = (),
+    daily: Mapping[str, bool] = BUILT_IN,
     options: Mapping[str, float | None] | None = None,
 ) -> tuple[Settings, list[Problem], list[Problem]]:
     """Settings of everything that is valid, the problems of the rest, and the warnings.
@@ -73,7 +82,8 @@ def examine(
     A variable with a problem has its default value in these settings; ``MONGO_URI`` has none, and
     stands for a server that does not exist.
     """
-    values, problems, warnings = gather(env_file, environ)
+    kind = settings_class(daily)
+    values, problems, warnings = gather(env_file, environ, _known(kind))
     values.update({name: value for name, value in (options or {}).items() if value is not None})
     if needs_token and "TELEGRAM_BOT_TOKEN" not in values:
         problems.append(NO_TOKEN)
@@ -83,21 +93,21 @@ def examine(
             values["local_zone"] = local_zone(_clean(environ.get("TZ", "")))
         except ValueError as error:
             problems.append(Problem("OZH_TIMEZONE", f"not set, and {error}", ZONE_REMEDY))
-    others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables()}
-    settings, wrong = _validate({**values, "others": others})
-    problems += wrong + check_combinations(settings)
+    others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables(kind)}
+    settings, wrong = _validate(kind, {**values, "others": others})
+    problems += [*wrong, *check_combinations(settings), *check_experiments(settings, daily)]
     problems = first_of_each(problems)
-    warnings += [_unknown(name) for name in others if name not in declared]
+    warnings += [_unknown(name, _known(kind)) for name in others if name not in declared]
     if any(problem in MISSING for problem in problems) and (absent := no_env_file(env_file)):
         warnings.append(absent)
     return settings, problems, warnings
 
 
 def gather(
-    env_file: Path | None, environ: Mapping[str, str] = os.environ
+    env_file: Path | None, environ: Mapping[str, str], known: list[str]
 ) -> tuple[dict[str, Any], list[Problem], list[Problem]]:
     """Clean values by variable name, with secrets read from their files; problems; warnings."""
-    from_file, problems = read_env_file(env_file, _known())
+    from_file, problems = read_env_file(env_file, known)
     held = [name for name in SECRETS if from_file.get(name)]
     warnings = [one for one in (open_to_all(env_file, held),) if one]
     merged = {**from_file, **environ}
@@ -138,14 +148,14 @@ def _read_secret(file: str) -> tuple[str, str]:
     return text, "" if text else f"{file} is empty"
 
 
-def _validate(values: dict[str, Any]) -> tuple[Settings, list[Problem]]:
+def _validate(kind: type[Settings], values: dict[str, Any]) -> tuple[Settings, list[Problem]]:
     """Settings of what is valid, and what is wrong with the rest."""
     try:
-        return Settings(**values), []
+        return kind(**values), []
     except ValidationError as error:
         wrong = {str(e["loc"][0]): _problem(e) for e in error.errors()}
     valid = {name: value for name, value in values.items() if name not in wrong}
-    return Settings(**{"MONGO_URI": "mongodb://unset/unset", **valid}), list(wrong.values())
+    return kind(**{"MONGO_URI": "mongodb://unset/unset", **valid}), list(wrong.values())
 
 
 def _problem(error: Any) -> Problem:
@@ -166,11 +176,11 @@ def _problem(error: Any) -> Problem:
     return Problem(name, str(error["msg"]))
 
 
-def _known() -> list[str]:
+def _known(kind: type[Settings]) -> list[str]:
     """Every name that is understood: variables, and the ``…_FILE`` forms of secrets."""
-    return [*variables(), *(f"{secret}_FILE" for secret in SECRETS)]
+    return [*variables(kind), *(f"{secret}_FILE" for secret in SECRETS)]
 
 
-def _unknown(name: str) -> Problem:
-    near = difflib.get_close_matches(name, _known(), n=1)
+def _unknown(name: str, known: list[str]) -> Problem:
+    near = difflib.get_close_matches(name, known, n=1)
     return Problem(name, "not a known variable", f"did you mean {near[0]}?" if near else "")

@@ -181,9 +181,9 @@ LEASE_MARGIN = timedelta(minutes=10)
 """Time for clocks that differ and for writes that are repeated."""
 
 
-def variables() -> list[str]:
+def variables(kind: type[Settings] = Settings) -> list[str]:
     """Every variable this program knows, without the ``…_FILE`` forms."""
-    return [field.alias for field in Settings.model_fields.values() if field.alias]
+    return [field.alias for field in kind.model_fields.values() if field.alias]
 
 
 def database(settings: Settings) -> str | None:

@@ -13,6 +13,7 @@ from ozh_notify.campaigns import Kind, registry
 from ozh_notify.campaigns.registry import COMMANDS
 from ozh_notify.campaigns.toml_file import parse_campaign
 from ozh_notify.cli import app, run
+from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.errors import ConfigError
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
@@ -100,6 +101,33 @@ def test_every_command_knows_it(win_back: Ozh, users: Users) -> None:
     assert names == ["discount", "daily-bonus", "win-back"]
     assert "ozh_win_back" in win_back("indexes").out
     assert "win-back" in win_back("check", "--json").out
+
+
+def test_an_experiment_holds_out_a_part_of_its_users(
+    win_back: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """The same variables as for a built-in campaign; the verdict is read in the same way."""
+    users.insert_many([absent(20 + n) for n in range(20)])
+    until = (datetime.now(timezone.utc) + timedelta(days=9)).date().isoformat()
+    with (win_back.folder / ".env").open("a") as file:
+        file.write("OZH_WIN_BACK_HOLDOUT=50\nOZH_WIN_BACK_EXPERIMENT=spring\n")
+        file.write(f"OZH_WIN_BACK_EXPERIMENT_UNTIL={until}\nOZH_WIN_BACK_GOALDAYS=3\n")
+    chats = [int(chat) for chat in users.distinct("telegram_id")]
+    held = {chat for chat in chats if arm_of("spring", "win-back", chat, 50) is Arm.CONTROL}
+    assert 0 < len(held) < 20
+    checked = win_back("check", "--json").out
+    assert "did you mean OZH_WIN_BACK_GOAL_DAYS" in checked
+    assert "spring holds out 50 %" in checked
+    assert win_back("win-back", "--dry-run", "--json").json()["preview"]["held_out"] == len(held)
+    said = win_back("win-back", "--json").json()
+    assert (said["sent"], said["held_out"]) == (20 - len(held), len(held))
+    assert not held & {message.chat_id for message in bot_api.control.messages()}
+    [effect] = win_back("effect", "win-back", "--json").json()["experiments"]
+    assert effect["arms"]["control"]["assigned"] == len(held)
+    assert effect["verdict"] == "too early"
+    changed = win_back("win-back", OZH_WIN_BACK_HOLDOUT="40")
+    assert changed.code == 78
+    assert "OZH_WIN_BACK_HOLDOUT (40 now, 50 before)" in changed.err
 
 
 def test_what_is_wrong_is_told_with_file_and_line(win_back: Ozh, users: Users) -> None:

@@ -440,6 +440,35 @@ def test_a_declared_variable_of_another_package_is_no_warning(no_file: Path) -> 
     assert settings.set_explicitly("OZH_LOYALTY_DAYS")
 
 
+def test_a_further_campaign_has_the_variables_of_an_experiment(no_file: Path) -> None:
+    """The same checks, the same words for a typo; no campaign, no such variable."""
+    holdout = {
+        **NEEDED,
+        "OZH_WIN_BACK_HOLDOUT": "50",
+        "OZH_WIN_BACK_EXPERIMENT": "a",
+        "OZH_WIN_BACK_EXPERIMENT_UNTIL": "2026-12-31",
+    }
+    once, daily = {"win_back": False}, {"win_back": True}
+    settings, warnings = load(no_file, holdout, daily=once)
+    assert warnings == []
+    found: Any = settings  # its class is made for the campaigns
+    assert found.win_back_holdout == 50
+    assert found.win_back_experiment_until == date(2026, 12, 31)
+    assert found.win_back_goal_days == 7
+    assert settings.set_explicitly("OZH_WIN_BACK_HOLDOUT")
+    assert not settings.others
+    assert len(load(no_file, holdout)[1]) == 3
+    _, [typo] = load(no_file, {**holdout, "OZH_WIN_BACK_GOALDAYS": "3"}, daily=once)
+    assert "did you mean OZH_WIN_BACK_GOAL_DAYS?" in str(typo)
+    text = problems(no_file, {**NEEDED, "OZH_WIN_BACK_HOLDOUT": "91"}, daily=once)
+    assert "OZH_WIN_BACK_HOLDOUT: expected a number of at most 90" in text
+    text = problems(no_file, {**NEEDED, "OZH_WIN_BACK_HOLDOUT": "9"}, daily=once)
+    assert "OZH_WIN_BACK_EXPERIMENT: missing" in text
+    assert "OZH_WIN_BACK_EXPERIMENT_UNTIL: missing" in text
+    text = problems(no_file, {**holdout, "OZH_JOURNAL_DAYS": "3"}, daily=daily)
+    assert "OZH_JOURNAL_DAYS: expected a number above OZH_WIN_BACK_GOAL_DAYS" in text
+
+
 def test_settings_cannot_be_changed(no_file: Path) -> None:
     """What was checked is what is used."""
     settings, _ = load(no_file, dict(NEEDED))
