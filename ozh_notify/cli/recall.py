@@ -80,7 +80,10 @@ async def recall_run(
             return print_recalled(campaign, run, {}, outcomes, as_json, redact, agreed=not due)
         recall, outcomes = await delete_messages(campaign, queries, messages, known or {})
         details = {key: answer for key, answer in recall.outcomes.items() if answer.error}
-        return print_recalled(campaign, run, details, outcomes, as_json, redact, agreed=True)
+        code = print_recalled(campaign, run, details, outcomes, as_json, redact, agreed=True)
+        if recall.error:
+            raise recall.error
+        return code
 
 
 async def delete_messages(

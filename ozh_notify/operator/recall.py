@@ -7,16 +7,20 @@ Telegram lets a bot delete its own messages in private chats for 48 hours (Bot A
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from ozh_notify.clock import Clock
+from ozh_notify.errors import OzhError
 from ozh_notify.messaging.deletion import Answer, RecallOutcome
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.sent_message import SentMessage
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """Requests in flight at most."""
@@ -53,11 +57,16 @@ class Recall:
         self._stop, self._clock = stop, clock
         self._free = asyncio.Semaphore(AT_ONCE)
         self._flooded = False
+        self.error: BaseException | None = None
+        """The first error; it ends the command once what was deleted is recorded."""
         self.outcomes: dict[tuple[str, int], Answer] = {}
         """By entry and message id."""
 
     async def run(self, messages: Sequence[SentMessage]) -> Counter[RecallOutcome]:
-        """Delete what can be deleted; what was not asked for is LEFT."""
+        """Delete what can be deleted; what was not asked for is LEFT.
+
+        After an error nothing more is asked for, and what is in flight is finished and recorded.
+        """
         asked = []
         for message in messages:
             known = expected(message, self._clock.now())
@@ -67,18 +76,36 @@ class Recall:
         await asyncio.gather(*(self._one(message) for message in asked))
         return Counter(answer.outcome for answer in self.outcomes.values())
 
+    @property
+    def _is_over(self) -> bool:
+        return bool(self._stop or self._flooded or self.error)
+
     async def _one(self, message: SentMessage) -> None:
         async with self._free:
-            while not (self._stop or self._flooded):
-                await self._pacer.turn()
-                if self._stop or self._flooded:
-                    return
-                answer = await self._bot.delete(message.chat_id, message.message_id)
-                if not answer.retry_after:
-                    break
-                self._flooded = not self._pacer.flood(answer.retry_after)
-            else:
+            try:
+                await self._delete(message)
+            except Exception as error:
+                self.error = self.error or error
+
+    async def _delete(self, message: SentMessage) -> None:
+        while not self._is_over:
+            await self._pacer.turn()
+            if self._is_over:
                 return
-            if answer.outcome is RecallOutcome.RECALLED:
-                await self._journal.mark_recalled(message, self._clock.now())
-            self.outcomes[message.entry_id, message.message_id] = answer
+            answer = await self._bot.delete(message.chat_id, message.message_id)
+            if not answer.retry_after:
+                break
+            self._flooded = not self._pacer.flood(answer.retry_after)
+        else:
+            return
+        self.outcomes[message.entry_id, message.message_id] = answer
+        if answer.outcome is RecallOutcome.RECALLED:
+            await self._record(message)
+
+    async def _record(self, message: SentMessage) -> None:
+        try:
+            await self._journal.mark_recalled(message, self._clock.now())
+        except OzhError:
+            what = "deleted and not recorded: chat %d message %d"
+            log.error(what, message.chat_id, message.message_id)
+            raise

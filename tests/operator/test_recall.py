@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pymongo
+
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, ended, wait_until
+from tests.helpers.passes import Users, chats, ended, failing, wait_until
 from tests.helpers.users import ago, discount_user
 
 
@@ -108,3 +110,34 @@ def test_recall_refuses_what_it_cannot_do(ozh: Ozh, users: Users, bot_api: BotAp
     assert other.code == 78
     assert "only the bot that sent a message can delete it" in other.err
     assert deleted(bot_api) == []
+
+
+def test_an_error_loses_the_record_of_no_other_deletion(
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: pymongo.MongoClient[Any]
+) -> None:
+    """One write to the journal fails while others are in flight: these are recorded all the same.
+
+    The one that could not be recorded is named, nothing more is deleted, and the error is the
+    command's.
+    """
+    users.insert_many(people(60))
+    run = ozh("discount", "--json").json()["run_id"]
+    bot_api.control.rules([{"do": "slow", "method": "deleteMessage", "seconds": 0.3}])
+    line = ("recall", "discount", "--run", run, "--yes", "--json")
+    with failing(mongo_client, {"times": 1}, failCommands=["update"], errorCode=13):
+        result = ozh(*line)
+    assert result.code == 78, result.err
+    assert "does not let this account write to the journal" in result.err
+    gone = deleted(bot_api)
+    assert 1 < len(gone) < 60
+    assert result.json()["recalled"] == len(gone)
+    assert result.json()["left"] == 60 - len(gone)
+    journal = users.database.ozh_notify_journal
+    back = {entry["message_id"] for entry in journal.find({"recalled_at": {"$exists": True}})}
+    [lost] = set(gone) - back
+    assert "deleted and not recorded: chat" in result.err
+    assert f" message {lost}" in result.err
+    bot_api.control.rules([])
+    rest = ozh(*line)
+    assert rest.code == 0, rest.err
+    assert (rest.json()["recalled"], rest.json()["recalled before"]) == (60 - len(gone), len(back))
