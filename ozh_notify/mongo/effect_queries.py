@@ -45,16 +45,6 @@ class EffectQueries:
         experiments = [Experiment.from_document(document) for document in found]
         return sorted(experiments, key=lambda one: one.started_at, reverse=True)
 
-    async def keep(self, experiment: Experiment) -> Experiment:
-        """Write an experiment's document, unless it is there; returns the one that is there."""
-        document = experiment.as_document()
-        with with_time_limit("write the experiment's document"):
-            await self.journal.update_one(
-                {"_id": document.pop("_id")}, {"$setOnInsert": document}, upsert=True
-            )
-            kept = await self.journal.find_one({"_id": experiment.id})
-        return Experiment.from_document(kept or experiment.as_document())
-
     async def judge(self, campaign: Campaign, now: datetime, at_most: int = JUDGED_A_PASS) -> int:
         """Judge entries whose time has come, the oldest first; returns how many were judged."""
         where = {**_unjudged(campaign.name), "judge_at": {"$lte": now}}

@@ -6,12 +6,14 @@ import logging
 from datetime import datetime
 
 from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import DuplicateKeyError
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.effect.experiment import Experiment, changed_settings, running_experiment
 from ozh_notify.errors import ConfigError, OzhError
 from ozh_notify.mongo.client import Document
 from ozh_notify.mongo.effect_queries import EffectQueries
+from ozh_notify.mongo.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,10 @@ class PassExperiment:
         journal: AsyncIOMotorCollection[Document],
         users: AsyncIOMotorCollection[Document],
         campaign: Campaign,
+        retry: Retry,
     ) -> None:
         self._queries, self._campaign = EffectQueries(journal, users), campaign
+        self._journal, self._retry = journal, retry
         self._kept: Experiment | None = None
 
     async def check(self, now: datetime) -> None:
@@ -50,8 +54,23 @@ class PassExperiment:
         wanted = running_experiment(self._campaign, now, chats)
         if wanted is None or self._kept:
             return
-        self._kept = await self._queries.keep(wanted)
+        self._kept = await self._keep(wanted)
         _compare(wanted, self._kept)
+
+    async def _keep(self, experiment: Experiment) -> Experiment:
+        """Write an experiment's document, unless it is there; returns the one that is there."""
+        document = experiment.as_document()
+
+        async def insert() -> None:
+            try:
+                await self._journal.insert_one(document)
+            except DuplicateKeyError:
+                log.debug("another pass, or an earlier try, has written it")
+
+        doing = "write the experiment's document"
+        await self._retry(insert, doing)
+        kept = await self._retry(lambda: self._journal.find_one({"_id": experiment.id}), doing)
+        return Experiment.from_document(kept or document)
 
     async def judge(self, now: datetime) -> None:
         """Judge who is due, a bounded number; a failure is a warning, and the pass goes on."""

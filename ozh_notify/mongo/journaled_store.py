@@ -42,7 +42,7 @@ class JournaledPassStore(MongoPassStore):
             collection = primary_collection(self.db.client, settings, settings.journal_collection)
             self.journal = MongoJournal(collection, campaign, self.retry)
             self.records = PassRecords(collection, self.retry)
-            self._experiment = PassExperiment(collection, self.users, campaign)
+            self._experiment = PassExperiment(collection, self.users, campaign, self.retry)
         self._known_bot: Document | None = None
         self._new_bot: Document | None = None
         self._waiting: dict[str, list[Recipient]] = {}

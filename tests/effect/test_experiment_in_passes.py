@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pymongo
 import pytest
 
 from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, deliveries
+from tests.helpers.passes import Users, chats, deliveries, ended, failing, states, wait_until
 from tests.helpers.users import bonus_user, discount_user
 
 LATER = (datetime.now(timezone.utc) + timedelta(days=9)).date().isoformat()
@@ -172,3 +174,25 @@ def test_a_pass_judges_who_is_due(ozh: Ozh, users: Users) -> None:
     ozh("discount", "--json", **SETTINGS)
     goals = [e["goal"] for e in journal.find({"judged_at": {"$exists": True}})]
     assert sorted(goals) == [False] * 5 + [True]
+
+
+def test_a_signal_while_the_experiment_is_written_ends_the_pass_in_time(
+    ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: pymongo.MongoClient[Any]
+) -> None:
+    """The first claim of an experiment hangs in MongoDB: 75 within 10 s, and nobody is claimed."""
+    users.insert_many(discount_user() for _ in range(2000))
+    journal = users.database.ozh_notify_journal
+    block = {"blockConnection": True, "blockTimeMS": 30_000}
+    process = ozh.start("discount", "--json", **SETTINGS)
+    wait_until(lambda: journal.count_documents({"campaign": "discount"}), "the pass begun")
+    with failing(mongo_client, "alwaysOn", failCommands=["insert"], **block):
+        time.sleep(2)
+        at = time.monotonic()
+        process.terminate()
+        result = ended(ozh, process, 90)
+        took = time.monotonic() - at
+    assert journal.count_documents({"_id": "experiment:discount:spring"}) == 0
+    assert took < 10, took
+    assert result.code == 75, result.err
+    assert set(states(users)) == {""}
+    assert chats(bot_api) == []
