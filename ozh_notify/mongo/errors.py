@@ -33,6 +33,8 @@ ATLAS_ERROR = 8000
 """Of MongoDB Atlas: a refused login, a full quota, a command that a tier does not have."""
 ACCOUNT_CODES = frozenset({UNAUTHORIZED, AUTHENTICATION_FAILED, ATLAS_ERROR})
 """Codes that concern the account, whatever it writes."""
+OUT_OF_TIME = 50
+"""MaxTimeMSExpired: the server was at work when the time of the operation was over."""
 VALIDATION = 121
 """DocumentValidationFailure."""
 TOO_LARGE = frozenset({10334, 17419})
@@ -138,6 +140,12 @@ def translate(error: PyMongoError, doing: str) -> OzhError:
         hint = ": its validator must allow the delivery state; see docs/backend.md"
         more = hint if VALIDATION in codes else ""
         return DocumentRefused(f"MongoDB refused to {doing}: {text}{more}", text)
+    # The driver gives its own error of this code where it has not asked a server.
+    if OUT_OF_TIME in codes and "remaining timeout" not in str(error):
+        return Unavailable(
+            f"MongoDB could not {doing} in time: without its index it reads the whole collection. "
+            "ozh-notify indexes shows what is missing, ozh-notify indexes --create makes it"
+        )
     if is_transient(error):
         if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure) or error.timeout:
             return Unavailable(f"MongoDB cannot be reached to {doing}: {text}")

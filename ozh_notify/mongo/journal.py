@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.client import Document
+from ozh_notify.mongo.errors import READ_SECONDS
 from ozh_notify.mongo.retry import Retry
 from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import OutcomeRecord, State
@@ -132,10 +133,8 @@ class MongoJournal:
 
     async def entries_of_claims(self, claims: Sequence[Entry]) -> list[Document]:
         """The entries that these claims hold; each claim names its ``run`` and ``claim``."""
-        where = self._of_claims(claims)
-        return await self._retry(
-            lambda: self.collection.find(where).to_list(None), "read claims in the journal"
-        )
+        cursor = self.collection.find(self._of_claims(claims))
+        return await self._search(cursor, "look for claims in the journal")
 
     async def entry_of_run(self, chat_id: int, run: str) -> Document | None:
         """The entry that a run wrote of a chat; by the ``_id``, in whatever period."""
@@ -154,7 +153,7 @@ class MongoJournal:
         if chats:
             where["chat_id"] = {"$in": list(chats)}
         cursor = self.collection.find(where).sort("claimed_at", 1)
-        return await self._retry(lambda: cursor.clone().to_list(None), "list deliveries")
+        return await self._search(cursor, "list deliveries of the journal")
 
     async def lapsed(self, claimed_before: datetime) -> list[Document]:
         """Entries left in `sending`, wherever their users' documents are now."""
@@ -163,9 +162,8 @@ class MongoJournal:
             "state": State.SENDING.value,
             "claimed_at": {"$lte": claimed_before},
         }
-        return await self._retry(
-            lambda: self.collection.find(where).to_list(None), "look for lapsed entries"
-        )
+        cursor = self.collection.find(where)
+        return await self._search(cursor, "look for lapsed entries of the journal")
 
     async def update_unchanged(self, changes: Sequence[tuple[Entry, Document]]) -> int:
         """Write to entries that are still as they were read; returns how many were."""
@@ -209,6 +207,10 @@ class MongoJournal:
             lambda: self.collection.find(where).to_list(None), "read the journal"
         )
         return {str(entry["_id"]): entry for entry in found}
+
+    async def _search(self, cursor: Any, doing: str) -> list[Document]:
+        """Entries by one of the journal's own indexes; where it is missing, this reads them all."""
+        return await self._retry(lambda: cursor.clone().to_list(None), doing, READ_SECONDS)
 
     async def _bulk(self, updates: Sequence[UpdateOne], doing: str) -> int:
         """How many single-document updates matched."""

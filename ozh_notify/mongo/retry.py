@@ -34,8 +34,10 @@ class Retry:
         """Repeat nothing later than this many seconds from now."""
         self._give_up_at = time.monotonic() + seconds
 
-    async def __call__(self, operation: Callable[[], Awaitable[T]], doing: str) -> T:
-        """Run the operation until its effect is known.
+    async def __call__(
+        self, operation: Callable[[], Awaitable[T]], doing: str, seconds: float = WRITE_SECONDS
+    ) -> T:
+        """Run the operation until its effect is known; ``seconds`` bound one try.
 
         Raises:
             OzhError: MongoDB refuses it, or the time is over.
@@ -43,7 +45,7 @@ class Retry:
         give_up_at, pause = time.monotonic() + RETRY_SECONDS, 0.1
         while True:
             try:
-                with pymongo.timeout(self.time_for_a_try()):
+                with pymongo.timeout(self.time_for_a_try(seconds)):
                     return await operation()
             except PyMongoError as error:
                 late = time.monotonic() + pause > min(give_up_at, self._give_up_at)
@@ -53,7 +55,7 @@ class Retry:
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
 
-    def time_for_a_try(self) -> float:
+    def time_for_a_try(self, seconds: float = WRITE_SECONDS) -> float:
         """Seconds for one try."""
         left = self._give_up_at - time.monotonic()
-        return max(MIN_TRY_SECONDS, min(WRITE_SECONDS, left))
+        return max(MIN_TRY_SECONDS, min(seconds, left))
