@@ -163,7 +163,9 @@ def _verdict(
         return f"yes, {when or 'later'}: {closed}"
     if eligible:
         return "yes: the next pass messages this user"
-    reasons = "; ".join(answer.why for answer in answers if not answer.yes)
+    whys = dict.fromkeys(answer.why for answer in answers if not answer.yes)
+    # The delivery that found the user unreachable holds in two places; both are in the table.
+    reasons = "; ".join(why for why in whys if f"held: {why}" not in whys)
     rest = f"; if nothing else changes, {when}" if when else ""
     return f"no: {reasons or 'the delivery state cannot be written to'}{rest}{_advice(answers)}"
 

@@ -153,9 +153,11 @@ def test_a_campaign_that_is_none_is_wrong_usage_with_the_nearest_name(ozh: Ozh) 
 
 
 def test_the_table_shows_the_state_and_takes_no_name_for_markup(ozh: Ozh, users: Users) -> None:
-    """Since when, by which run, until when; whatever a user is called."""
-    held = delivery("unreachable", hold_until=now() + timedelta(days=9), error="Forbidden: blocked")
-    one = discount_user(first_name="[/b] [red]Анна", ozh_notify={"discount": held})
+    """Since when, by which run, until when; whatever a user is called. Each reason once."""
+    until = now() + timedelta(days=9)
+    held = delivery("unreachable", hold_until=until, error="Forbidden: blocked")
+    kept = {"discount": held, "unreachable_until": until}
+    one = discount_user(first_name="[/b] [red]Анна", ozh_notify=kept)
     users.insert_one(one)
     result = ozh("explain", "discount", str(one["telegram_id"]))
     assert result.code == 0, result.err
