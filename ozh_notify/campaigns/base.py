@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:  # so that `--help` can list campaigns without it
     from ozh_notify.config.settings import Settings
 
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 """The end of a period that never ends, in the last year that BSON dates and Python share."""
+
+LONGEST_PERIOD = 3650
+"""The most days that ``once`` may name."""
 
 
 class Kind(Enum):
@@ -76,8 +81,9 @@ class Campaign(ABC):
     """One line for ``--help``."""
     population: ClassVar[str]
     """The users that the first criteria select, in words: the total of the dry run's funnel."""
-    once: ClassVar[Literal["ever", "day"]]
-    """Whether a user may get it once in a lifetime, or once a local day."""
+    once: ClassVar[str]
+    """How often a user may get it: once ``"ever"``, once a local ``"day"``, or once in so many
+    local days in a row, as in ``"7 days"``."""
     folder: ClassVar[Path | None] = None
     """The folder of its text; None: ``templates`` in the package that the class comes from."""
     environment_variables: ClassVar[tuple[str, ...]] = ()
@@ -129,16 +135,24 @@ class Campaign(ABC):
         """All criteria, those of the population first."""
         return self.population_criteria(now) + self.eligibility_criteria(now)
 
+    @classmethod
+    def period_days(cls) -> int | None:
+        """The local days of a period, that of the claim included; None: the period never ends."""
+        return days_of(cls.once)
+
     def period_end(self, at: datetime) -> datetime:
         """When a user who was messaged at ``at`` may be messaged again."""
-        return midnight_after(at, self.settings) if self.once == "day" else FAR
+        days = self.period_days()
+        return midnight_after(at, self.settings, days) if days else FAR
 
     def period_start(self, now: datetime) -> datetime | None:
-        """When the period that ``now`` is in began; None for a period without a beginning."""
-        if self.once == "ever":
+        """From when on a message still holds its user at ``now``; None: however old it is."""
+        days = self.period_days()
+        if days is None:
             return None
         today = now.astimezone(self.settings.zone)
-        return datetime.combine(today.date(), time.min, today.tzinfo)
+        first = today.date() - timedelta(days=days - 1)
+        return datetime.combine(first, time.min, today.tzinfo)
 
     def closed_reason(self, now: datetime, *, any_time: bool = False) -> str | None:
         """Why a pass may message nobody at ``now``; None if it may."""
@@ -159,18 +173,37 @@ class Campaign(ABC):
         return None
 
 
-def midnight_after(at: datetime, settings: Settings) -> datetime:
-    """The local midnight that ends the day of ``at``; the first one where there are two.
+@cache
+def days_of(once: str) -> int | None:
+    """The days of a period: None for ``"ever"``, 1 for ``"day"``, 7 for ``"7 days"``.
 
-    A backend may write the first or the last day of the calendar for "never": then the period
-    ends a day later, or at :data:`FAR`.
+    Raises:
+        ValueError: it is none of these; says what was expected.
+    """
+    if once == "ever":
+        return None
+    if once == "day":
+        return 1
+    match = re.fullmatch(r"([1-9][0-9]{0,4}) days", once)
+    days = int(match[1]) if match else 0
+    if not 2 <= days <= LONGEST_PERIOD:
+        raise ValueError('expected "ever", "day", or days from 2 on such as "7 days"')
+    return days
+
+
+def midnight_after(at: datetime, settings: Settings, days: int = 1) -> datetime:
+    """The local midnight that ends the ``days`` from the day of ``at`` on.
+
+    It is the first one where there are two. A backend may write the first or the last day of the
+    calendar for "never": then the period ends so many days later, or at :data:`FAR`.
     """
     try:
         day = at.astimezone(settings.zone)
-        tomorrow = datetime.combine(day.date() + timedelta(days=1), time.min, day.tzinfo)
-        return tomorrow.astimezone(timezone.utc)
+        end = datetime.combine(day.date() + timedelta(days=days), time.min, day.tzinfo)
+        return end.astimezone(timezone.utc)
     except OverflowError:
-        return at + timedelta(days=1) if at < FAR - timedelta(days=2) else FAR
+        later = timedelta(days=days)
+        return at + later if at < FAR - later - timedelta(days=1) else FAR
 
 
 def own_button(settings: Settings, key: str) -> Button | None:

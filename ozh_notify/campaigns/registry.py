@@ -101,6 +101,8 @@ def check_campaign(campaign: object) -> type[Campaign]:
         raise ConfigError(f"it lacks {', '.join(missing)}")
     if not NAME.fullmatch(str(campaign.name)):
         raise ConfigError(f"its name {campaign.name!r} is not spelled like win-back")
-    if campaign.once not in ("ever", "day"):
-        raise ConfigError(f"once is {campaign.once!r}; expected 'ever' or 'day'")
+    try:
+        campaign.period_days()
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"once is {campaign.once!r}; {error}") from None
     return campaign

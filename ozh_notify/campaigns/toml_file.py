@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any, Literal
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from ozh_notify.campaigns.base import Criterion, Kind
+from ozh_notify.campaigns.base import Criterion, Kind, days_of
 from ozh_notify.errors import ConfigError
 
 KEYS = frozenset(
@@ -58,7 +58,7 @@ class CampaignFile:
     summary: str
     described_as: str
     """The users of the population, in words."""
-    once: Literal["ever", "day"]
+    once: str
     newest_by: str
     not_before: time | None
     population: tuple[CriterionSpec, ...]
@@ -105,11 +105,13 @@ class _Reader:
             variables={key: str(value) for key, value in self._table("variables").items()},
         )
 
-    def _once(self) -> Literal["ever", "day"]:
+    def _once(self) -> str:
         once = self._values.get("once")
-        if once not in ("ever", "day"):
-            self._fail("once", f'once = {once!r}: expected "ever" or "day"')
-        return "day" if once == "day" else "ever"
+        try:
+            days_of(once if isinstance(once, str) else "")
+        except ValueError as error:
+            self._fail("once", f"once = {once!r}: {error}")
+        return str(once)
 
     def _text(self, key: str, default: str) -> str:
         value = self._values.get(key, default)

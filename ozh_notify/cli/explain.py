@@ -70,7 +70,7 @@ async def read_entry(
 ) -> dict[str, Any] | None:
     """The journal's entry of this campaign, chat and period."""
     from ozh_notify.mongo.history_queries import HistoryQueries
-    from ozh_notify.users.journal_entry import entry_id
+    from ozh_notify.users.journal_period import entry_id
     from ozh_notify.users.recipient import at_path, parse_chat_id
 
     chat = parse_chat_id(at_path(user, campaign.settings.field_chat_id))

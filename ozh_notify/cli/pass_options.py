@@ -105,9 +105,10 @@ def check_combination(
         raise typer.BadParameter("it goes with --dry-run only", param_hint="--at")
     if dry_run and test_to is not None:
         raise typer.BadParameter("a dry run sends nothing", param_hint="--test-to")
-    if again and campaign.once == "day":
+    if again and (days := campaign.period_days()):
+        when = "every day" if days == 1 else f"after {days} days"
         raise typer.BadParameter(
-            f"{campaign.name} is sent again every day anyway", param_hint="--again"
+            f"{campaign.name} is sent again {when} anyway", param_hint="--again"
         )
 
 

@@ -10,7 +10,7 @@ from ozh_notify.errors import ConfigError
 from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.journal_status import JournalStatusQueries
 from ozh_notify.mongo.operator_queries import Document, ids_named, is_number
-from ozh_notify.users.journal_entry import ids_of_chat
+from ozh_notify.users.journal_period import ids_of_chat
 from ozh_notify.users.recipient import at_path, parse_chat_id
 
 

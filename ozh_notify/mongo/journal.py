@@ -19,7 +19,7 @@ from ozh_notify.mongo.errors import READ_SECONDS
 from ozh_notify.mongo.retry import Retry
 from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import OutcomeRecord, State
-from ozh_notify.users.journal_entry import Entry
+from ozh_notify.users.journal_period import Entry, ids_of_chat
 from ozh_notify.users.recipient import CONTROL, Recipient
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class MongoJournal:
 
     async def entry_of_run(self, chat_id: int, run: str) -> Document | None:
         """The entry that a run wrote of a chat; by the ``_id``, in whatever period."""
-        where = {**journal_entry.ids_of_chat(self.campaign, chat_id), "run": run}
+        where = {**ids_of_chat(self.campaign, chat_id), "run": run}
         return await self._retry(
             lambda: self.collection.find_one(where, sort=[("_id", -1)]), "read the journal"
         )
@@ -193,10 +193,11 @@ class MongoJournal:
         updates = [
             UpdateOne(
                 journal_entry.same_delivery(entries[i]),
-                journal_entry.take_over_update(who, run, entries[i]),
+                journal_entry.take_over_update(self.campaign, who, run, entries[i]),
             )
             for i, who in mine
-            if i in entries and journal_entry.may_take_over(entries[i], again_before)
+            if i in entries
+            and journal_entry.may_take_over(self.campaign, entries[i], who.claimed_at, again_before)
         ]
         await self._bulk(updates, "take over entries of the journal")
 

@@ -19,7 +19,7 @@ from ozh_notify.mongo.operator_queries import Document
 from ozh_notify.mongo.pass_records import RUN, RUNS_RANGE
 from ozh_notify.mongo.status_queries import MAX_RUNS, RUNS, StatusQueries
 from ozh_notify.users.delivery_state import RETRY_UNREACHABLE_AFTER, State
-from ozh_notify.users.journal_entry import of_period
+from ozh_notify.users.journal_period import of_period
 from ozh_notify.users.settlement import StoredDelivery
 
 COUNTED = ("sent", "unreachable", "rejected", "retry", "unknown", "held_out", "duplicates")

@@ -12,6 +12,7 @@ from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.mongo.users_collection import projection
 from ozh_notify.users.delivery_state import State
 from ozh_notify.users.journal_copy import copy_update
+from ozh_notify.users.journal_period import is_over
 from ozh_notify.users.recipient import at_path, parse_chat_id
 from ozh_notify.users.settlement import (
     IDENTITY,
@@ -32,13 +33,13 @@ class ReconcileStore:
         self.store, self.campaign = store, store.campaign
         self._users, self._db, self._journal = store.users, store.db, store.journal
 
-    async def entries(self, which: DeliveryFilter) -> list[StoredDelivery]:
+    async def entries(self, which: DeliveryFilter, now: datetime) -> list[StoredDelivery]:
         """Deliveries in one state, and those of the claims, the oldest first."""
         named = await self._claimed_deliveries(which) if which.claims else []
         if which.claims and not which.chats:
             return named
         known = {repr(entry.id) for entry in named}
-        return [*named, *(e for e in await self._in_state(which) if repr(e.id) not in known)]
+        return [*named, *(e for e in await self._in_state(which, now) if repr(e.id) not in known)]
 
     async def _claimed_deliveries(self, which: DeliveryFilter) -> list[StoredDelivery]:
         """Deliveries that still hold one of these claims; the partial index on it answers this."""
@@ -52,21 +53,21 @@ class ReconcileStore:
             where[f"{state_path}.run"] = {"$eq": which.run}
         return [entry for entry in await self._stored(where) if entry.named in which.claims]
 
-    async def _in_state(self, which: DeliveryFilter) -> list[StoredDelivery]:
+    async def _in_state(self, which: DeliveryFilter, now: datetime) -> list[StoredDelivery]:
         state_path = self.campaign.state_path
         where = self._narrowed(which, which.state.value)
         if which.older_than:
             recent = {f"{state_path}.at": {"$gte": which.older_than, "$type": "date"}}
             where["$nor"] = [recent]
         if self._journal.is_kept and which.state is not SettleableState.SENDING:
-            return await self._of_journal(which, where)
+            return await self._of_journal(which, where, now)
         if which.state is SettleableState.UNKNOWN:
             # Every `unknown` keeps its claim: the partial index on it answers this.
             where[f"{state_path}.claim"] = {"$exists": True}
         return await self._stored(where)
 
     async def _of_journal(
-        self, which: DeliveryFilter, where: dict[str, Any]
+        self, which: DeliveryFilter, where: dict[str, Any], now: datetime
     ) -> list[StoredDelivery]:
         """Deliveries that the journal has in this state, as the users' documents say them.
 
@@ -77,8 +78,11 @@ class ReconcileStore:
         ids = [entry["user"] for entry in entries]
         deliveries = await self.store.deliveries(ids) if ids else {}
         found = [_of_entry(entry, deliveries.get(repr(entry["user"]))) for entry in entries]
-        if self.campaign.once == "day":  # an entry of an earlier day holds nobody
-            found = [one for one in found if not one.only_in_journal]
+        found = [
+            one
+            for one in found  # an entry of an earlier period holds nobody
+            if not (one.only_in_journal and is_over(self.campaign, one.delivery, now))
+        ]
         if which.state is SettleableState.UNKNOWN:
             where[f"{self.campaign.state_path}.claim"] = {"$exists": True}
         known = {repr(one.id) for one in found if not one.only_in_journal}
@@ -176,7 +180,7 @@ class ReconcileStore:
                 return None
             if written["state"] != entry.delivery.get("state"):
                 break
-            update = action.entry_update(written, now)
+            update = action.entry_update(self.campaign, written, now)
             await self._journal.update_unchanged([(written, update)])
         return written
 

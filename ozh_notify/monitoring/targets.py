@@ -16,7 +16,7 @@ class Targets:
     """Addresses with the campaign filled in; and what the figures are labelled with."""
 
     campaign: str
-    daily: bool
+    has_period: bool
     shard: str
     metrics_file: Path | None
     pushgateway_url: str | None
@@ -35,7 +35,7 @@ class Targets:
         index = options.shard[0] if options.shard else settings.shards and settings.shard_index
         return cls(
             campaign=name,
-            daily=campaign.once == "day",
+            has_period=campaign.once != "ever",
             shard=str(index or 0),
             metrics_file=_metrics_file(file, campaign, index) if file else None,
             pushgateway_url=settings.pushgateway_url,
@@ -53,7 +53,7 @@ class Targets:
         name may be mistyped.
         """
         if result.status == "outside_hours":
-            return not self.daily
+            return not self.has_period
         return result.exit_code is Exit.OK and not result.no_users
 
 

@@ -68,7 +68,7 @@ async def explain(
     query = Query(campaign, now)
     answers = await _answers(query, user, matches)
     if campaign.settings.journal_collection:
-        answers.append(entry_result(entry))
+        answers.append(entry_result(entry, campaign, now))
     may_get_it = answers[0].yes and answers[-1].yes
     eligible = await matches(audience.claimable(query)) and may_get_it
     next_at = await _next(query, user, matches) if may_get_it else None
@@ -88,13 +88,18 @@ async def explain(
     )
 
 
-def entry_result(entry: Mapping[str, Any] | None) -> CriterionResult:
+def entry_result(
+    entry: Mapping[str, Any] | None, campaign: Campaign, now: datetime
+) -> CriterionResult:
     """Whether the journal says that this chat has been dealt with in this period."""
     question = "no entry of the journal holds the chat"
-    if entry is None or journal_entry.may_take_over(entry, None):
+    if entry is None or journal_entry.may_take_over(campaign, entry, now):
         return CriterionResult(question, "" if entry is None else str(entry["state"]), True)
     value = f"{entry['_id']}: {entry['state']}"
     why = f"the journal has {entry['_id']} as {entry['state']}, by run {entry['run']}"
+    until = campaign.period_end(entry["claimed_at"])
+    if until < FAR:
+        why += f", until {describe.value(until, campaign.settings)}"
     return CriterionResult(question, value, False, why)
 
 

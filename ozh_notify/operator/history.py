@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from ozh_notify.campaigns import Campaign
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,28 @@ class Delivery:
         return asdict(self)
 
 
-def deliveries(entries: Iterable[Mapping[str, Any]]) -> list[Delivery]:
-    """Every delivery that the entries tell of, also those that a later one replaced."""
-    found = []
+def deliveries(
+    entries: Iterable[Mapping[str, Any]], campaigns: Sequence[Campaign]
+) -> list[Delivery]:
+    """Every delivery that the entries tell of, also those that a later one followed."""
+    found, known = [], {campaign.name: campaign for campaign in campaigns}
     for entry in entries:
+        campaign = known.get(str(entry.get("campaign")))
         found.append(_delivery(entry, entry, replaced=False))
-        found += [_delivery(entry, old, replaced=True) for old in entry.get("previous", ())]
+        olds = list(entry.get("previous", ()))
+        for old, following in zip(olds, [*olds[1:], entry], strict=True):
+            found.append(_delivery(entry, old, replaced=_is_replaced(campaign, old, following)))
     return sorted(found, key=_when, reverse=True)
+
+
+def _is_replaced(
+    campaign: Campaign | None, old: Mapping[str, Any], following: Mapping[str, Any]
+) -> bool:
+    """Whether the next delivery came in the same period, as a person wanted."""
+    before, after = old.get("claimed_at"), following.get("claimed_at")
+    if campaign is None or not (isinstance(before, datetime) and isinstance(after, datetime)):
+        return True
+    return after < campaign.period_end(before)
 
 
 def _delivery(entry: Mapping[str, Any], one: Mapping[str, Any], *, replaced: bool) -> Delivery:

@@ -42,7 +42,7 @@ async def list_deliveries(
     """Sweep, then read. It always sweeps, because a lapsed claim is unknown."""
     await deliveries.store.check_clock(Clock())
     swept = await deliveries.store.sweep(now)
-    entries = await deliveries.entries(which)
+    entries = await deliveries.entries(which, now)
     sending = [] if which.state is SettleableState.SENDING else await deliveries.sending(which)
     known = {repr(entry.id) for entry in entries}
     others = [user for user in sending if repr(user["_id"]) not in known]

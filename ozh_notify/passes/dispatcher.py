@@ -99,7 +99,7 @@ class Dispatcher:
             return False
         now, settings = context.clock.now(), context.campaign.settings
         claimed_on = local(recipient.claimed_at, settings).date()
-        if context.campaign.once == "day" and local(now, settings).date() != claimed_on:
+        if context.campaign.period_days() and local(now, settings).date() != claimed_on:
             context.stop.set(Incomplete("the local day ended"))
             return False
         oldest = settings.lease - LEASE_SAFETY_MARGIN - SEND_LIMIT

@@ -210,7 +210,10 @@ def hold_reasons(query: Query) -> list[tuple[str, Filter]]:
     """Each way a delivery holds a user, with the filter of those it holds."""
     state_path, now = query.campaign.state_path, query.now
     lasting = {f"{state_path}.hold_until": {"$gt": now}}
-    sent = "already reminded today" if query.campaign.once == "day" else REASON_FLAG_RESET
+    days = query.campaign.period_days()
+    sent = {None: REASON_FLAG_RESET, 1: "already reminded today"}.get(
+        days, f"messaged within {days} days"
+    )
     hold_reasons: list[tuple[str, Filter]] = [("held: sending", {f"{state_path}.state": "sending"})]
     if query.again_before is None:
         hold_reasons.append((sent, {f"{state_path}.state": "sent", **lasting}))

@@ -102,8 +102,11 @@ def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> 
     start = campaign.period_start(now)
     if start:
         # An outcome written today may belong to yesterday's claim; `hold_until` tells which day.
-        of_period = {"$ifNull": [f"{before}.hold_until", f"{before}.at"]}
-        attempts = {"$cond": [{"$gt": [of_period, start]}, attempts, 0]}
+        is_held = {"$gt": [f"{before}.hold_until", now]}
+        of_period = {"$gt": [f"{before}.at", start]}
+        no_hold = {"$eq": [{"$ifNull": [f"{before}.hold_until", None]}, None]}
+        same = {"$or": [is_held, {"$and": [no_hold, of_period]}]}
+        attempts = {"$cond": [same, attempts, 0]}
     state: dict[str, Any] = {
         "state": State.SENDING.value,
         "hold_until": now + campaign.settings.lease,
@@ -181,8 +184,8 @@ def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datet
     state = _kept_fields(delivery, State.SENT, now, "run", "attempts", "message_id")
     held, at = delivery.get("hold_until"), delivery.get("at")
     in_doubt = delivery.get("state") != State.SENDING.value  # there it is the end of the lease
-    if campaign.once == "day" and isinstance(held, datetime) and in_doubt:
-        # An outcome holds until the end of the claim's day; `at` may be of the day after.
+    if campaign.period_days() and isinstance(held, datetime) and in_doubt:
+        # An outcome holds until the end of the claim's period; `at` may be of the day after.
         until = held
     else:
         until = campaign.period_end(at if isinstance(at, datetime) else now)
@@ -208,7 +211,7 @@ def hold_until(
     """Until when an outcome holds the user; None for `retry`, which the next pass takes."""
     if state is State.RETRY:
         return None
-    if state in (State.UNREACHABLE, State.REJECTED) and campaign.once == "ever":
+    if state in (State.UNREACHABLE, State.REJECTED) and not campaign.period_days():
         return now + RETRY_UNREACHABLE_AFTER
     return campaign.period_end(claimed_at)
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.users.delivery_state import MAX_ERROR_TEXT, OutcomeRecord, State
+from ozh_notify.users.journal_period import Document, Entry, entry_id, expiry, is_over, shares_entry
 from ozh_notify.users.recipient import CONTROL, Recipient
 
-Entry = Mapping[str, Any]
-Document = dict[str, Any]
-
 MAX_PREVIOUS = 10
-"""Earlier deliveries that an entry remembers, the newest last."""
+"""Earlier deliveries that an entry remembers, the newest last: more where periods share it."""
 TAKEABLE = (State.RETRY.value, State.UNREACHABLE.value, State.REJECTED.value)
 """States of an entry that do not hold: the next claim takes the entry over."""
 OPEN = (State.SENDING.value, State.UNKNOWN.value)
@@ -35,30 +33,11 @@ REMEMBERED = (
     "at",
     "attempts",
     "message_id",
+    "error",
     "recalled_at",
 )
 """What ``previous`` keeps of a delivery that was replaced."""
 CRASHED = "the pass that claimed this user did not record an outcome"
-
-
-def entry_id(campaign: Campaign, chat_id: int, claimed_at: datetime) -> str:
-    """``discount:<chat>``; of a daily campaign ``daily-bonus:<chat>:<local day of the claim>``."""
-    plain = f"{campaign.name}:{chat_id}"
-    if campaign.once == "ever":
-        return plain
-    return f"{plain}:{claimed_at.astimezone(campaign.settings.zone).date().isoformat()}"
-
-
-def ids_of_chat(campaign: Campaign, chat_id: int) -> Document:
-    """The filter of all entries of one chat; their ids begin alike, and `;` follows `:`."""
-    plain = f"{campaign.name}:{chat_id}"
-    return {"_id": plain if campaign.once == "ever" else {"$gt": f"{plain}:", "$lt": f"{plain};"}}
-
-
-def of_period(campaign: Campaign, now: datetime) -> Document:
-    """The filter of the entries of the period that ``now`` is in: of a daily campaign, today's."""
-    start = campaign.period_start(now)
-    return {"claimed_at": {"$gte": start}} if start else {}
 
 
 def id_of(campaign: Campaign, who: Recipient) -> str:
@@ -75,20 +54,20 @@ def new_entry(campaign: Campaign, who: Recipient, run: str) -> Document:
         **_claimed(who, run),
         **who.assignment,
     }
-    if campaign.once == "day":
-        entry["expires_at"] = expires_at(who.claimed_at, campaign.settings.journal_days)
-    return entry
+    return {**entry, **expiry(campaign, who.claimed_at)}
 
 
-def expires_at(at: datetime, days: int) -> datetime:
-    """When an entry of a daily campaign, or the document of a pass, may be deleted."""
-    return at + timedelta(days=days)
+def may_take_over(
+    campaign: Campaign, entry: Entry, now: datetime, again_before: datetime | None = None
+) -> bool:
+    """Whether an entry does not hold its chat at ``now``.
 
-
-def may_take_over(entry: Entry, again_before: datetime | None) -> bool:
-    """Whether an entry does not hold its chat; with ``--again`` a `sent` one does not either."""
+    With ``--again`` a `sent` one does not hold it either. An entry in `sending` is the sweep's.
+    """
     if entry.get("state") in TAKEABLE:
         return True
+    if shares_entry(campaign) and is_over(campaign, entry, now):
+        return entry.get("state") != State.SENDING.value
     at = entry.get("at")
     meant = again_before is not None and isinstance(at, datetime) and at < again_before
     return meant and entry.get("state") == State.SENT.value
@@ -113,16 +92,21 @@ def same_delivery(entry: Entry) -> Document:
     return same
 
 
-def take_over_update(who: Recipient, run: str, entry: Entry) -> Document:
-    """(d), (j) an entry that does not hold -> `sending` by this claim."""
+def take_over_update(campaign: Campaign, who: Recipient, run: str, entry: Entry) -> Document:
+    """(d), (j), (k) an entry that does not hold -> `sending` by this claim."""
     if "experiment" in entry:  # the written arm counts; a control is never taken over
         who = replace(who, assignment={})
     update: Document = {
-        "$set": {**_claimed(who, run), **who.assignment},
+        "$set": {
+            **_claimed(who, run),
+            **who.assignment,
+            **expiry(campaign, who.claimed_at),
+        },
         "$unset": dict.fromkeys(("message_id", "error", "recalled_at"), ""),
     }
-    if entry.get("state") == State.SENT.value:
-        update["$push"] = _remember(entry)
+    is_next = shares_entry(campaign) and is_over(campaign, entry, who.claimed_at)
+    if entry.get("state") == State.SENT.value or is_next:
+        update["$push"] = _remember(campaign, entry)
     return update
 
 
@@ -185,9 +169,9 @@ def release_update(now: datetime) -> Document:
     return {"$set": values, "$inc": {"attempts": -1}}
 
 
-def requeue_update(entry: Entry, now: datetime) -> Document:
+def requeue_update(campaign: Campaign, entry: Entry, now: datetime) -> Document:
     """(h) `reconcile --resend` -> `retry`: the next pass takes the entry over."""
-    return {"$set": {"state": State.RETRY.value, "at": now}, "$push": _remember(entry)}
+    return {"$set": {"state": State.RETRY.value, "at": now}, "$push": _remember(campaign, entry)}
 
 
 def mark_sent_update(now: datetime) -> Document:
@@ -207,6 +191,10 @@ def _claimed(who: Recipient, run: str) -> Document:
     }
 
 
-def _remember(entry: Entry) -> Document:
+def _remember(campaign: Campaign, entry: Entry) -> Document:
+    """What the entry was; where periods share an entry, as far back as the journal is kept."""
     kept = {key: entry[key] for key in REMEMBERED if key in entry}
-    return {"previous": {"$each": [kept], "$slice": -MAX_PREVIOUS}}
+    number = MAX_PREVIOUS
+    if shares_entry(campaign):
+        number += campaign.settings.journal_days // (campaign.period_days() or 1)
+    return {"previous": {"$each": [kept], "$slice": -number}}

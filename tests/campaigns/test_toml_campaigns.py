@@ -151,7 +151,9 @@ def test_what_is_wrong_is_told_with_file_and_line(win_back: Ozh, users: Users) -
     ("old", "new", "words"),
     [
         ("once", "onec", "1.toml:3: 'onec' is not a known key"),
-        ('"ever"', '"7 days"', "1.toml:3: once = '7 days'"),
+        ('"ever"', '"1 days"', '1.toml:3: once = \'1 days\': expected "ever", "day", or days'),
+        ('"ever"', "7", "1.toml:3: once = 7: expected"),
+        ('"ever"', '"9999 days"', "1.toml:3: once = '9999 days'"),
         ("newest_by", "# newest_by", "1.toml:1: newest_by: missing"),
         ('"last_seen_at"\n\n', '"$seen"\n\n', "1.toml:4: newest_by: '$seen' is not a field path"),
         ("[[population]]", "[[criteria]]", "1.toml:1: it has no [[population]]"),

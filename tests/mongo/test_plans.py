@@ -150,7 +150,7 @@ async def test_sweep_scan_and_reconcile_read_little_more_than_they_return(
         book = JournaledPassStore(campaign.settings, campaign)
         await book.sweep(now())
         await book.scan(Query(campaign, now()), 5000)
-        await ReconcileStore(book).entries(DeliveryFilter())
+        await ReconcileStore(book).entries(DeliveryFilter(), now())
         await ReconcileStore(book).sending(DeliveryFilter())
         await book.close()
     await fill(users, campaign)

@@ -209,7 +209,7 @@ class Walk(RuleBasedStateMachine):
 
     def _look(self, key: str, state: SettleableState) -> None:
         book = ReconcileStore(self.world.books[key])
-        entries = self.world.run(book.entries(DeliveryFilter(state)))
+        entries = self.world.run(book.entries(DeliveryFilter(state), self.now))
         expected = {n for n in PEOPLE if self.deliveries[key, n].state == state.value}
         assert {entry.id for entry in entries} == expected
         self.read[key] = [(entry, self.deliveries[key, entry.id].identity) for entry in entries]

@@ -11,6 +11,7 @@ from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
 from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
+from ozh_notify.users.journal_period import entry_id
 from ozh_notify.users.recipient import Recipient
 
 NOON = datetime(2026, 11, 28, 12, 0, tzinfo=timezone.utc)
@@ -26,6 +27,9 @@ def campaign(name: str, zone: str = "Europe/Moscow") -> Campaign:
     return registry()[name](loaded)
 
 
+DISCOUNT = campaign("discount")
+
+
 def recipient(**fields: Any) -> Recipient:
     """A claimed user."""
     values = {"id": "u", "chat_id": 100005, "first_name": "", "language": "", "claim": "r-1"}
@@ -36,10 +40,10 @@ def recipient(**fields: Any) -> Recipient:
 def test_an_entry_is_of_a_campaign_a_chat_and_the_local_day_of_the_claim() -> None:
     """Of a campaign that is sent once, of no day."""
     late = datetime(2026, 11, 28, 22, 30, tzinfo=timezone.utc)  # the 29th in Moscow
-    assert journal_entry.entry_id(campaign("discount"), 100005, late) == "discount:100005"
-    daily = journal_entry.entry_id(campaign("daily-bonus"), 100005, late)
+    assert entry_id(campaign("discount"), 100005, late) == "discount:100005"
+    daily = entry_id(campaign("daily-bonus"), 100005, late)
     assert daily == "daily-bonus:100005:2026-11-29"
-    elsewhere = journal_entry.entry_id(campaign("daily-bonus", "UTC"), 100005, late)
+    elsewhere = entry_id(campaign("daily-bonus", "UTC"), 100005, late)
     assert elsewhere == "daily-bonus:100005:2026-11-28"
 
 
@@ -53,22 +57,24 @@ def test_only_entries_of_a_daily_campaign_expire() -> None:
 @pytest.mark.parametrize("state", ["sending", "sent", "unknown", "held_out", "", None])
 def test_an_entry_that_holds_is_not_taken_over(state: str | None) -> None:
     """A state that nobody knows holds, too."""
-    assert not journal_entry.may_take_over({"state": state, "at": NOON}, None)
+    assert not journal_entry.may_take_over(DISCOUNT, {"state": state, "at": NOON}, NOON)
 
 
 @pytest.mark.parametrize("state", ["retry", "unreachable", "rejected"])
 def test_an_entry_whose_message_was_not_delivered_may_be_taken_over(state: str) -> None:
     """Nothing has reached the chat."""
-    assert journal_entry.may_take_over({"state": state}, None)
+    assert journal_entry.may_take_over(DISCOUNT, {"state": state}, NOON)
 
 
 def test_again_takes_over_what_was_sent_before_the_pass_and_nothing_in_doubt() -> None:
     """What this very pass has sent holds."""
     earlier, later = NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)
-    assert journal_entry.may_take_over({"state": "sent", "at": earlier}, NOON)
-    assert not journal_entry.may_take_over({"state": "sent", "at": later}, NOON)
-    assert not journal_entry.may_take_over({"state": "sent"}, NOON)
-    assert not journal_entry.may_take_over({"state": "unknown", "at": earlier}, NOON)
+    assert journal_entry.may_take_over(DISCOUNT, {"state": "sent", "at": earlier}, NOON, NOON)
+    assert not journal_entry.may_take_over(DISCOUNT, {"state": "sent", "at": later}, NOON, NOON)
+    assert not journal_entry.may_take_over(DISCOUNT, {"state": "sent"}, NOON, NOON)
+    assert not journal_entry.may_take_over(
+        DISCOUNT, {"state": "unknown", "at": earlier}, NOON, NOON
+    )
 
 
 def test_an_entry_is_ours_only_with_our_claim_and_our_user() -> None:
@@ -83,12 +89,14 @@ def test_an_entry_is_ours_only_with_our_claim_and_our_user() -> None:
 def test_what_again_and_resend_replace_is_remembered_at_most_ten_times() -> None:
     """The newest last; what was never delivered is not worth remembering."""
     sent = {"_id": "discount:1", "state": "sent", "claim": "r-1", "message_id": 7, "at": NOON}
-    pushed = journal_entry.take_over_update(recipient(claim="r-2"), "r", sent)["$push"]["previous"]
+    pushed = journal_entry.take_over_update(DISCOUNT, recipient(claim="r-2"), "r", sent)["$push"][
+        "previous"
+    ]
     assert pushed["$slice"] == -10
     assert pushed["$each"] == [{"state": "sent", "claim": "r-1", "at": NOON, "message_id": 7}]
-    assert journal_entry.requeue_update(sent, NOON)["$push"]["previous"] == pushed
+    assert journal_entry.requeue_update(DISCOUNT, sent, NOON)["$push"]["previous"] == pushed
     assert "$push" not in journal_entry.take_over_update(
-        recipient(), "r", {**sent, "state": "retry"}
+        DISCOUNT, recipient(), "r", {**sent, "state": "retry"}
     )
 
 
