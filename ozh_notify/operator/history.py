@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
@@ -44,7 +45,7 @@ def deliveries(
         campaign = known.get(str(entry.get("campaign")))
         found.append(_delivery(entry, entry, replaced=False))
         olds = list(entry.get("previous", ()))
-        for old, following in zip(olds, [*olds[1:], entry], strict=True):
+        for old, following in pairwise([*olds, entry]):
             found.append(_delivery(entry, old, replaced=_is_replaced(campaign, old, following)))
     return sorted(found, key=_when, reverse=True)
 
