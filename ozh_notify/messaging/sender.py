@@ -21,7 +21,7 @@ from ozh_notify.messaging.message import Keyboard, Message, MessageButton
 from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import RequestRefused, TooManyRequests
 from ozh_notify.messaging.transport import AiohttpRequest, message_id
-from ozh_notify.users.delivery_state import Outcome, State
+from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,6 @@ class TelegramSender:
         # Passed on only when set: the parameter came in python-telegram-bot 21.7.
         self._extra = {"allow_paid_broadcast": True} if settings.paid_broadcast else {}
         self._markups: dict[Keyboard, InlineKeyboardMarkup] = {}
-        self._refused_pictures = 0
 
     async def open(self) -> str:
         """Check the token by ``getMe``; returns the user name of the bot.
@@ -107,24 +106,15 @@ class TelegramSender:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._refused_pictures:
-            text = "%d messages went out as text: Telegram refused the user's own picture"
-            log.warning(text, self._refused_pictures)
-            self._refused_pictures = 0
         await self._bot.shutdown()
         # Before 22 a bot that could not be initialized leaves its connections open.
         await self._request.shutdown()
 
     async def send(self, chat_id: int, message: Message) -> Outcome:
-        """Send one message once; every expected ending is an outcome, not an exception.
-
-        If Telegram refuses the user's own picture, the text is sent without it, once.
-        """
+        """Send one message once; every expected ending is an outcome, not an exception."""
         outcome = await self._attempt(chat_id, message)
         if message.media and message.media.is_own and is_media_refusal(outcome):
-            self._refused_pictures += 1
-            log.info("chat %s gets the text alone: %s", chat_id, outcome.error)
-            outcome = await self._attempt(chat_id, replace(message, media=None))
+            return replace(outcome, cause=FailureCause.PICTURE)
         return outcome
 
     async def _attempt(self, chat_id: int, message: Message) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 from ozh_notify.config.settings import SEND_LIMIT, local
@@ -41,6 +42,8 @@ class Dispatcher:
         self._refused_past_budget = False
         """Whether the last answer was a 429 that the flood budget does not cover."""
         self._latency = MovingAverage()
+        self._text_alone = 0
+        """Users who got the text without their own picture."""
 
     async def run(self) -> None:
         """Send until all claimed users are done or the pass stops; sends in flight end first."""
@@ -50,6 +53,9 @@ class Dispatcher:
         if not starting.cancelled() and (bug := starting.exception()):
             self._context.stop.set_bug(bug)
         await self._wait_for_in_flight()
+        if self._text_alone:
+            text = "%d messages went out as text: Telegram refused the user's own picture"
+            log.warning(text, self._text_alone)
 
     def release_held(self) -> None:
         """Settle the refusals that the breaker still holds back."""
@@ -123,8 +129,14 @@ class Dispatcher:
         self._latency.observe(seconds)
         if outcome.cause is FailureCause.FLOOD and self._waits_for_flood(recipient, outcome):
             return
+        if outcome.cause is FailureCause.PICTURE:
+            # In front of the queue: a second request takes a turn of the pacer, too.
+            log.info("chat %s gets the text alone: %s", recipient.chat_id, outcome.error)
+            self._queues.ready.appendleft(replace(recipient, text_alone=True))
+            return
         if outcome.state is State.SENT:
             self._refused_past_budget = False
+            self._text_alone += recipient.text_alone
         self._settle(self._breaker.observe_and_settle(recipient, outcome))
         if self._breaker.tripped:
             self._context.stop.set(self._breaker.tripped)
@@ -138,6 +150,8 @@ class Dispatcher:
             )
         except Unrenderable as error:
             return Outcome(State.REJECTED, error=str(error), cause=FailureCause.CONTENT)
+        if recipient.text_alone:
+            message = replace(message, media=None)
         return await self._context.sender.send(recipient.chat_id, message)
 
     def _waits_for_flood(self, recipient: Recipient, outcome: Outcome) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
@@ -12,6 +14,8 @@ from ozh_notify.messaging.message import Message
 from ozh_notify.passes.ports import MessageSender
 from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 from ozh_notify.users.recipient import at_path, clean_name, parse_chat_id, parse_language
+
+log = logging.getLogger(__name__)
 
 
 async def send_sample(
@@ -32,6 +36,9 @@ async def send_sample(
     try:
         bot = await sender.open()
         outcome = await sender.send(chat, message)
+        if outcome.cause is FailureCause.PICTURE:
+            log.warning("the text goes out alone: %s", outcome.error)
+            outcome = await sender.send(chat, replace(message, media=None))
     finally:
         await sender.close()
     if outcome.state is not State.SENT:

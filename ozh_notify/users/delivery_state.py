@@ -38,13 +38,14 @@ class FailureCause(Enum):
     ``USER``: this user (blocked the bot, deactivated). ``CHAT``: the bot cannot write to this
     chat, perhaps because it is another bot's user. ``BOT``: a refusal that names no single
     user's fault (a frozen or logged out bot, an empty balance). ``CONTENT``: the text, the
-    medium or a button.
+    medium or a button. ``PICTURE``: the user's own picture; the text alone may go out.
     """
 
     NOBODY = "nobody"
     BOT = "bot"
     TOKEN = "token"  # noqa: S105
     CONTENT = "content"
+    PICTURE = "picture"
     USER = "user"
     CHAT = "chat"
     SERVICE = "service"

@@ -46,6 +46,8 @@ class Recipient:
     """What a running experiment writes into the journal's entry; empty without one."""
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Values of the document that the message names, by dotted path."""
+    text_alone: bool = False
+    """Telegram has refused the user's own picture: the message goes out without it."""
 
     @property
     def is_control(self) -> bool:

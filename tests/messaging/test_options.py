@@ -282,6 +282,19 @@ def test_a_users_own_picture_that_telegram_refuses_costs_them_no_message(
     assert "2 messages went out as text: Telegram refused the user's own picture" in result.err
 
 
+def test_the_text_that_goes_out_instead_takes_a_turn_of_its_own(
+    ozh: Ozh, users: Users, bot_api: BotApiServer, folder: Path
+) -> None:
+    """Two requests for each user, so half as many users a second: the rate is one of requests."""
+    users.insert_many(discount_user(last="https://a.invalid/x.png") for _ in range(6))
+    (folder / "discount.toml").write_text('photo = "{{ user.last }}"')
+    result = ozh("discount", "--json", "--rate", "4", **env(folder))
+    assert result.json()["sent"] == 6, result.err
+    times = sorted(message.time for message in bot_api.control.messages())
+    assert times[-1] - times[0] > 2
+    assert {user["ozh_notify"]["discount"]["attempts"] for user in users.find()} == {1}
+
+
 def test_the_dry_run_shows_medium_and_buttons(ozh: Ozh, users: Users, folder: Path) -> None:
     """As Telegram would, with the file named."""
     users.insert_one(discount_user(last={"file": FILE_ID}))
