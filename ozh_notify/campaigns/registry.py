@@ -81,7 +81,9 @@ def _of_packages() -> Iterator[tuple[str, str, Callable[[], object]]]:
 
 def _of_folders(folders: tuple[Path, ...]) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """The same of each file of the folder; its errors name the file themselves."""
-    for path in sorted(path for folder in folders for path in folder.glob("*.toml")):
+    files = (path for folder in folders for path in folder.glob("*.toml"))
+    # win_back.en.toml has the buttons of a language, and is read with its message.
+    for path in sorted(path for path in files if "." not in path.stem):
         from ozh_notify.campaigns.toml_campaign import load_toml_campaign  # noqa: PLC0415 - tomllib
 
         yield path.stem.replace("_", "-"), "", partial(load_toml_campaign, path)

@@ -21,6 +21,10 @@ KEYS = frozenset(
     {"summary", "population", "criteria", "once", "newest_by", "not_before"}
     | {"set_when_sent", "variables", "described_as"}
 )
+MESSAGE_KEYS = frozenset(
+    {"photo", "animation", "video", "silent", "protect", "link_preview", "button"}
+)
+"""What the same file says of the message; the package that makes messages reads these."""
 COMPARISONS = {"above": "$gt", "at_least": "$gte", "below": "$lt", "at_most": "$lte"}
 AGES = {"older_than": "$lt", "younger_than": "$gt"}
 CRITERION_KEYS = frozenset({"field", "reason", "is", *COMPARISONS, *AGES})
@@ -88,9 +92,10 @@ class _Reader:
         self._lines, self._file, self._values = text.splitlines(), file, values
 
     def read(self, name: str) -> CampaignFile:
+        known = KEYS | MESSAGE_KEYS
         for key in self._values:
-            if key not in KEYS:
-                self._fail(key, f"{key!r} is not a known key; known are {', '.join(sorted(KEYS))}")
+            if key not in known:
+                self._fail(key, f"{key!r} is not a known key; known are {', '.join(sorted(known))}")
         if not self._values.get("population"):
             self._fail("", "it has no [[population]]: which users is it for?")
         return CampaignFile(
@@ -140,6 +145,8 @@ class _Reader:
         if not isinstance(table, dict):
             self._fail(key, f"{key}: expected a table")
         for name, value in table.items():
+            if name in KEYS | MESSAGE_KEYS:
+                self._fail(name, f"{name!r} belongs above the first table, not into [{key}]")
             if not isinstance(value, str | int | float | bool):
                 self._fail(name, f"{key}.{name}: expected a text, a number, true or false")
         return dict(table)
@@ -158,8 +165,10 @@ class _Reader:
     def _spec(self, table: str, number: int, row: Mapping[str, Any]) -> CriterionSpec:
         for key in row:
             if key not in CRITERION_KEYS:
-                known = ", ".join(sorted(CRITERION_KEYS))
-                self._fail(key, f"{key!r} is not a known key; known are {known}", table, number)
+                known = f"is not a known key; known are {', '.join(sorted(CRITERION_KEYS))}"
+                if key in KEYS | MESSAGE_KEYS:
+                    known = f"belongs above the first table, not into [[{table}]]"
+                self._fail(key, f"{key!r} {known}", table, number)
         field = self._field("field", row.get("field"), table, number)
         reason = row.get("reason")
         if not isinstance(reason, str):

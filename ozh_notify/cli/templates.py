@@ -1,15 +1,16 @@
-"""``ozh-notify templates``: which text each campaign and language uses; copies of the built-in."""
+"""``ozh-notify templates``: the files each campaign and language uses; copies of the built-in."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.campaigns import Campaign, broken_campaigns, registry
 from ozh_notify.cli.arguments import AsJson
 from ozh_notify.cli.options import GlobalOptions
 from ozh_notify.cli.output import Redact, print_json, print_line, print_table
@@ -18,6 +19,7 @@ from ozh_notify.logs import Redactor
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
+    from ozh_notify.messaging.options import Options
     from ozh_notify.messaging.template_files import TemplateFile, UnreadFile
 
 LONGEST = 60
@@ -34,6 +36,19 @@ Copy = Annotated[
 ]
 
 
+@dataclass
+class Found:
+    """What the campaigns' messages are made of."""
+
+    texts: list[tuple[TemplateFile, str]] = field(default_factory=list)
+    """Each text's file and its beginning."""
+    options: list[tuple[TemplateFile, Options]] = field(default_factory=list)
+    """Each ``NAME.toml``, and what it says."""
+    problems: list[str] = field(default_factory=list)
+    unread: tuple[UnreadFile, ...] = ()
+    """Files that no campaign reads."""
+
+
 def add(app: typer.Typer) -> None:
     """Add the command."""
     app.command("templates")(run_templates_command)
@@ -42,7 +57,7 @@ def add(app: typer.Typer) -> None:
 def run_templates_command(
     context: typer.Context, copy: Copy = None, as_json: AsJson = False
 ) -> None:
-    """Show which text each campaign and language uses, and from which file.
+    """Show which text, picture and buttons each campaign and language has, and from which file.
 
     Needs no MongoDB and no Telegram. Exit 78: a template is wrong.
     """
@@ -50,13 +65,12 @@ def run_templates_command(
         print_copied(copy, copy_built_in(copy), as_json)
         return
     settings, redact = load_templates_settings(context.obj)
-    texts, problems = examine_texts([campaign(settings) for campaign in registry().values()])
-    unread = find_unread(settings)
+    found = examine_texts([campaign(settings) for campaign in registry().values()], settings)
     if as_json:
-        print_json(texts_as_json(settings, texts, unread, problems), redact)
+        print_json(texts_as_json(settings, found), redact)
     else:
-        print_texts(texts, [*problems, *map(str, unread)], redact)
-    raise typer.Exit(Exit.CONFIG if problems else Exit.OK)
+        print_texts(found, redact)
+    raise typer.Exit(Exit.CONFIG if found.problems else Exit.OK)
 
 
 def load_templates_settings(common: GlobalOptions) -> tuple[Settings, Redactor]:
@@ -75,25 +89,25 @@ def load_templates_settings(common: GlobalOptions) -> tuple[Settings, Redactor]:
     return settings, Redactor(settings.secrets)
 
 
-def examine_texts(
-    campaigns: Sequence[Campaign],
-) -> tuple[list[tuple[TemplateFile, str]], list[str]]:
-    """Each text's file and its beginning, and what is wrong with the others."""
-    texts: list[tuple[TemplateFile, str]] = []
-    problems: list[str] = []
+def examine_texts(campaigns: Sequence[Campaign], settings: Settings) -> Found:
+    """Every file of the campaigns, and what is wrong with those that are not shown."""
+    from ozh_notify.messaging.template_files import all_unread_files
+
+    found = Found(unread=all_unread_files(settings))
+    found.problems += [one.reason for one in broken_campaigns()]
     for campaign in campaigns:
         try:
-            texts += render_samples(campaign)
+            add_files(campaign, found)
         except ConfigError as error:
-            problems.append(str(error))
-    return texts, problems
+            found.problems.append(str(error))
+    return found
 
 
-def render_samples(campaign: Campaign) -> Iterator[tuple[TemplateFile, str]]:
-    """Each text of a campaign, for a user with a usual name.
+def add_files(campaign: Campaign, found: Found) -> None:
+    """Each text of a campaign, for a user with a usual name, and what goes with it.
 
     Raises:
-        ConfigError: a template is wrong.
+        ConfigError: a file is wrong.
     """
     from ozh_notify.messaging.composer import SAMPLE_NAMES, Composer
     from ozh_notify.messaging.message import plain_text
@@ -101,53 +115,52 @@ def render_samples(campaign: Campaign) -> Iterator[tuple[TemplateFile, str]]:
     composer = Composer(campaign)
     for file in composer.files:
         text = plain_text(composer.compose(SAMPLE_NAMES[0], file.language))
-        yield file, " ".join(text.split())
+        found.texts.append((file, " ".join(text.split())))
+    for file in composer.options_files:
+        found.options.append((file, composer.options_for(file.language)))
 
 
-def find_unread(settings: Settings) -> tuple[UnreadFile, ...]:
-    """The files in the folder of templates that no campaign reads."""
-    from ozh_notify.messaging.template_files import unread_files
-
-    keys = [name.replace("-", "_") for name in registry()]
-    return unread_files(settings.templates_dir, keys) if settings.templates_dir else ()
-
-
-def texts_as_json(
-    settings: Settings,
-    texts: Sequence[tuple[TemplateFile, str]],
-    unread: Sequence[UnreadFile],
-    problems: Sequence[str],
-) -> dict[str, Any]:
+def texts_as_json(settings: Settings, found: Found) -> dict[str, Any]:
     """The object of ``--json``."""
+    campaigns = settings.campaigns_dir
     return {
         "folder": str(settings.templates_dir) if settings.templates_dir else None,
+        "campaigns_folder": str(campaigns) if campaigns else None,
         "texts": [
-            {
-                "campaign": file.campaign,
-                "language": file.language or None,
-                "file": str(file.path),
-                "built_in": file.built_in,
-                "text": text,
-            }
-            for file, text in texts
+            {**_file_as_json(file), "built_in": file.built_in, "text": text}
+            for file, text in found.texts
         ],
-        "unread": [{"file": str(one.path), "did_you_mean": one.suggestion} for one in unread],
-        "problems": list(problems),
+        "options": [
+            {**_file_as_json(file), **options.as_json()} for file, options in found.options
+        ],
+        "unread": [{"file": str(one.path), "did_you_mean": one.suggestion} for one in found.unread],
+        "problems": found.problems,
     }
 
 
-def print_texts(
-    texts: Sequence[tuple[TemplateFile, str]], warnings: Sequence[str], redact: Redact
-) -> None:
-    """A row for each text, then a line for each thing that is wrong."""
-    rows = [
-        (file.campaign, file.language or "any other", str(file), _shortened(text))
-        for file, text in texts
-    ]
+def _file_as_json(file: TemplateFile) -> dict[str, Any]:
+    return {
+        "campaign": file.campaign,
+        "language": file.language or None,
+        "file": str(file.path),
+    }
+
+
+def print_texts(found: Found, redact: Redact) -> None:
+    """A row for each file, then a line for each thing that is wrong."""
+    texts = [(*_named(file), _shortened(text)) for file, text in found.texts]
     columns = ("campaign", "language", "file", "text")
-    print_table("texts of the campaigns", columns, rows, redact)
-    for warning in warnings:
+    print_table("texts of the campaigns", columns, texts, redact)
+    if found.options:
+        options = [(*_named(file), str(options)) for file, options in found.options]
+        columns = ("campaign", "language", "file", "besides the text")
+        print_table("pictures, buttons and the rest", columns, options, redact)
+    for warning in (*found.problems, *map(str, found.unread)):
         print_line(warning, redact)
+
+
+def _named(file: TemplateFile) -> tuple[str, str, str]:
+    return file.campaign, file.language or "any other", str(file)
 
 
 def _shortened(text: str) -> str:
@@ -165,7 +178,7 @@ def copy_built_in(folder: Path) -> dict[Path, bool]:
     copied: dict[Path, bool] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for campaign in registry().values():
+        for campaign in (one for one in registry().values() if one.folder is None):
             source = package_folder(campaign) / f"{campaign.name.replace('-', '_')}.html"
             target = folder / source.name
             copied[target] = not target.exists()

@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
+from ozh_notify.campaigns.toml_file import KEYS
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.html import CAPTION_LIMIT, TEXT_LIMIT, parse
 from ozh_notify.messaging.message import ButtonKind, Keyboard, Message, MessageButton
 from ozh_notify.messaging.options import Options, compile_options
-from ozh_notify.messaging.options_file import read_options
+from ozh_notify.messaging.options_file import OptionsSource, read_options
 from ozh_notify.messaging.template_checks import check_rendered, renders
 from ozh_notify.messaging.template_files import (
     TemplateFile,
@@ -64,11 +65,10 @@ class Composer:
         self._texts = {
             file.language: compile_text(html, file, known) for file in template_files(campaign)
         }
+        self.options_files = options_files(campaign)
+        """The ``NAME.toml`` files."""
         self._options = {
-            file.language: compile_options(
-                plain, read_options(str(file.path), read_source(file.path)), known
-            )
-            for file in options_files(campaign)
+            file.language: compile_options(plain, _read(file), known) for file in self.options_files
         }
         parts: list[Text | Options] = [*self._texts.values(), *self._options.values()]
         self.user_paths = outermost(path for part in parts for path in part.paths)
@@ -116,6 +116,10 @@ class Composer:
         """The text that a user with this language code gets."""
         return self._texts[self.language_for(user_language)].file
 
+    def options_for(self, language: str) -> Options:
+        """What the file of options says that a user with this language code gets."""
+        return self._options.get(best_language(language, self._options), Options())
+
     def _render(
         self, first_name: str, user_language: str, chat_id: int = 0, fields: Fields | None = None
     ) -> Message:
@@ -130,7 +134,7 @@ class Composer:
     def _message(
         self, text: Text, user_language: str, first_name: str, chat_id: int, fields: Fields
     ) -> Message:
-        options = self._options_for(user_language)
+        options = self.options_for(user_language)
         variables = self._variables_for(text, first_name, chat_id, fields)
         media = options.rendered_media(variables)
         html = text.template.render(variables).strip()
@@ -158,9 +162,6 @@ class Composer:
             USER: nested(fields),
             LANGUAGE: text.file.language,
         }
-
-    def _options_for(self, user_language: str) -> Options:
-        return self._options.get(best_language(user_language, self._options), Options())
 
     def _check(self) -> None:
         """Render every text with the options it meets, for users with much and with nothing."""
@@ -200,7 +201,12 @@ class Composer:
     def _pairs(self) -> Iterator[tuple[Text, Options]]:
         """Each text with each file of options that some user's language brings together."""
         for language in {"", *self._texts, *self._options}:
-            yield self._texts[self.language_for(language)], self._options_for(language)
+            yield self._texts[self.language_for(language)], self.options_for(language)
+
+
+def _read(file: TemplateFile) -> OptionsSource:
+    others = KEYS if file.describes_campaign else ()
+    return read_options(str(file.path), read_source(file.path), others)
 
 
 def own_keyboard(campaign: Campaign) -> Keyboard:

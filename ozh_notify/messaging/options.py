@@ -91,6 +91,23 @@ class Options:
     names: frozenset[str] = frozenset()
     """The variables that the file uses."""
 
+    def __str__(self) -> str:
+        flags = ("silent", "protect", "link_preview")
+        number = sum(map(len, self.keyboard))
+        buttons = f"{number} button{'s' if number > 1 else ''}" if number else ""
+        named = [self.media_kind, buttons, *(flag for flag in flags if getattr(self, flag))]
+        return ", ".join(part for part in named if part) or "nothing"
+
+    def as_json(self) -> dict[str, Any]:
+        """What machines are shown: the kind of medium, the number of buttons, the flags."""
+        return {
+            "media": self.media_kind,
+            "buttons": sum(map(len, self.keyboard)),
+            "silent": self.silent,
+            "protect": self.protect,
+            "link_preview": self.link_preview,
+        }
+
     def check(self, variables: Mapping[str, Any]) -> None:
         """Render everything once.
 

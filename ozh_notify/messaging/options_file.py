@@ -63,8 +63,8 @@ class OptionsSource:
     flags: Mapping[str, bool] = field(default_factory=dict)
 
 
-def read_options(path: str, text: str) -> OptionsSource:
-    """A file's options.
+def read_options(path: str, text: str, others: Iterable[str] = ()) -> OptionsSource:
+    """A file's options; keys among ``others`` say something else, and are read elsewhere.
 
     Raises:
         ConfigError: the first thing that is wrong, with file and line.
@@ -75,7 +75,7 @@ def read_options(path: str, text: str) -> OptionsSource:
         at = re.search(r"at line (\d+)", str(error))
         line = at[1] if at else str(text.count("\n") + 1)
         raise ConfigError(f"{path}:{line}: {str(error).partition(' (at ')[0]}") from None
-    return _Reader(path, text).read(values)
+    return _Reader(path, text).read({k: v for k, v in values.items() if k not in set(others)})
 
 
 class _Reader:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ozh_notify.campaigns import Campaign, registry
+from ozh_notify.campaigns import Campaign, broken_campaigns, registry
+from ozh_notify.config.settings import Settings
 from ozh_notify.errors import ConfigError
 from ozh_notify.users.recipient import parse_language
 
@@ -28,7 +29,9 @@ class TemplateFile:
     """Empty for the text that users of all other languages get."""
     path: Path
     built_in: bool
-    """It comes with the package, not from ``OZH_TEMPLATES_DIR``."""
+    """It comes with the package, not from a folder of the operator's."""
+    describes_campaign: bool = False
+    """It says who gets the campaign, too: ``NAME.toml`` in ``OZH_CAMPAIGNS_DIR``."""
 
     def __str__(self) -> str:
         return "built in" if self.built_in else str(self.path)
@@ -36,7 +39,7 @@ class TemplateFile:
 
 @dataclass(frozen=True)
 class UnreadFile:
-    """A file in ``OZH_TEMPLATES_DIR`` that no campaign reads."""
+    """A file in a folder of the operator's that no campaign reads."""
 
     path: Path
     suggestion: str | None
@@ -60,20 +63,29 @@ def template_files(campaign: Campaign) -> tuple[TemplateFile, ...]:
 def options_files(campaign: Campaign) -> tuple[TemplateFile, ...]:
     """The ``NAME.toml`` files of a campaign; there may be none. Raises as `template_files`."""
     default = _default_file(campaign, ".toml")
-    # In its own folder, NAME.toml describes a campaign that is written without Python.
-    is_there = default.path.is_file() and default.path.parent != campaign.folder
+    is_there = default.path.is_file()
     return (*([default] if is_there else ()), *_translations(campaign, ".toml"))
 
 
 def _translations(campaign: Campaign, suffix: str) -> tuple[TemplateFile, ...]:
+    """The files of single languages: the operator's, then those beside the campaign's text."""
+    files = _translations_in(package_folder(type(campaign)), campaign, suffix, campaign.folder)
+    if campaign.settings.templates_dir:
+        own = campaign.settings.templates_dir
+        files |= _translations_in(own, campaign, suffix, own)
+    return tuple(files[language] for language in sorted(files))
+
+
+def _translations_in(
+    folder: Path, campaign: Campaign, suffix: str, operators: Path | None
+) -> dict[str, TemplateFile]:
     files: dict[str, TemplateFile] = {}
-    folder = campaign.settings.templates_dir
-    for path in sorted(folder.glob(f"{campaign.key}.*{suffix}")) if folder else ():
+    for path in sorted(folder.glob(f"{campaign.key}.*{suffix}")):
         language = _language_of(path, campaign.key)
         if language in files:
             raise ConfigError(f"{files[language].path} and {path} are for one language: keep one")
-        files[language] = TemplateFile(campaign.name, language, path, built_in=False)
-    return tuple(files.values())
+        files[language] = TemplateFile(campaign.name, language, path, built_in=operators is None)
+    return files
 
 
 def best_language(wanted: str, available: Iterable[str]) -> str:
@@ -86,11 +98,24 @@ def best_language(wanted: str, available: Iterable[str]) -> str:
     return next((code for code in prefixes if code in known), "")
 
 
-def campaign_unread_files(campaign: Campaign) -> tuple[UnreadFile, ...]:
-    """The files in this campaign's folder of templates that no campaign reads."""
-    folder = campaign.settings.templates_dir
-    keys = {campaign.key, *(name.replace("-", "_") for name in registry())}
-    return unread_files(folder, keys) if folder else ()
+def all_unread_files(settings: Settings, *more: Campaign) -> tuple[UnreadFile, ...]:
+    """The files in the operator's two folders that no campaign reads.
+
+    ``more`` are campaigns that are not in the registry.
+    """
+    found: tuple[UnreadFile, ...] = ()
+    if settings.templates_dir:
+        keys = {*_keys(registry()), *(campaign.key for campaign in more)}
+        found += unread_files(settings.templates_dir, keys)
+    if settings.campaigns_dir:
+        own = [name for name, kind in registry().items() if kind.folder]
+        broken = [one.name for one in broken_campaigns()]
+        found += unread_files(settings.campaigns_dir, _keys([*own, *broken]))
+    return found
+
+
+def _keys(names: Iterable[str]) -> list[str]:
+    return [name.replace("-", "_") for name in names]
 
 
 def unread_files(folder: Path, keys: Iterable[str]) -> tuple[UnreadFile, ...]:
@@ -124,7 +149,14 @@ def _default_file(campaign: Campaign, suffix: str) -> TemplateFile:
     if folder and (own := folder / name).is_file():
         return TemplateFile(campaign.name, "", own, built_in=False)
     path = package_folder(type(campaign)) / name
-    return TemplateFile(campaign.name, "", path, built_in=campaign.folder is None)
+    is_own = campaign.folder is not None
+    return TemplateFile(
+        campaign.name,
+        "",
+        path,
+        built_in=not is_own,
+        describes_campaign=is_own and suffix == ".toml",
+    )
 
 
 def _language_of(path: Path, key: str) -> str:

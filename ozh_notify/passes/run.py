@@ -17,7 +17,7 @@ from ozh_notify.config.settings import Settings, database, local
 from ozh_notify.errors import OzhError
 from ozh_notify.messaging.composer import Composer
 from ozh_notify.messaging.pacer import Pacer
-from ozh_notify.messaging.template_files import campaign_unread_files
+from ozh_notify.messaging.template_files import all_unread_files
 from ozh_notify.passes import dry_run, preparation
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.delivery import DeliveryLoop
@@ -98,7 +98,7 @@ class Pass:
     ) -> None:
         composer = Composer(self.campaign, self.run_id)
         preparation.refuse_slow_rate(self.rate)
-        for unread in campaign_unread_files(self.campaign):
+        for unread in all_unread_files(self.settings, self.campaign):
             log.warning("%s", unread)
         if self._closed and not self.options.dry_run:
             return

@@ -11,10 +11,11 @@ from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Kind, registry
 from ozh_notify.campaigns.registry import COMMANDS
-from ozh_notify.campaigns.toml_file import parse_campaign
+from ozh_notify.campaigns.toml_file import KEYS, MESSAGE_KEYS, parse_campaign
 from ozh_notify.cli import app, run
 from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.errors import ConfigError
+from ozh_notify.messaging.options_file import FLAGS, MEDIA
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import ago, user
@@ -145,6 +146,117 @@ def test_what_is_wrong_is_told_with_file_and_line(win_back: Ozh, users: Users) -
     twice = win_back("status", OZH_TEMPLATES_DIR=str(folder))
     assert twice.code == 78
     assert "use two folders" in twice.err
+
+
+FILE_ID = "AgACAgIAAxkBAAIBB2abcdef-_0123"
+MESSAGE = f"""\
+photo = "{FILE_ID}"
+silent = true
+"""
+BUTTON = """\
+
+[[button]]
+text = "Вернуться"
+url = "t.me/ozh_bot?start=back-{{ run }}"
+"""
+ENGLISH = """\
+protect = true
+[[button]]
+text = "Come back, {{ first_name }}"
+data = "back:{{ user.plan }}"
+"""
+
+
+@pytest.fixture
+def folder(win_back: Ozh) -> Path:
+    """The campaign's folder: the campaign has a picture and a button, and English files."""
+    path = win_back.folder.parent / "campaigns"
+    (path / "win_back.toml").write_text(MESSAGE + WIN_BACK + BUTTON, encoding="utf-8")
+    (path / "win_back.en.html").write_text("{{ first_name }}, come back!")
+    (path / "win_back.en.toml").write_text(ENGLISH)
+    return path
+
+
+def test_the_same_folder_has_pictures_buttons_and_languages(
+    win_back: Ozh, folder: Path, users: Users, bot_api: BotApiServer
+) -> None:
+    """`win_back.toml` says who and what; `win_back.en.toml` what for users of that language."""
+    users.insert_many([absent(20), absent(30, language_code="en", plan="pro")])
+    done = win_back("win-back", "--json")
+    assert (done.code, done.json()["sent"]) == (0, 2), done.err
+    assert "no campaign reads" not in done.err
+    russian, english = bot_api.control.messages()
+    assert (russian.method, russian.media, russian.silent) == ("sendPhoto", FILE_ID, True)
+    address = f"https://t.me/ozh_bot?start=back-{done.json()['run_id']}"
+    assert russian.reply_markup == {"inline_keyboard": [[{"text": "Вернуться", "url": address}]]}
+    assert (english.method, english.text, english.protect) == (
+        "sendMessage",
+        "Анна, come back!",
+        True,
+    )
+    data = {"text": "Come back, Анна", "callback_data": "back:pro"}
+    assert english.reply_markup == {"inline_keyboard": [[data]]}
+
+
+def test_the_folder_of_templates_replaces_what_the_message_has(
+    win_back: Ozh, folder: Path, tmp_path: Path
+) -> None:
+    """`templates` names each file of both folders, and what it adds to the text."""
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "win_back.toml").write_text('video = "https://a.example/b.mp4"')
+    (folder / "win_bakc.en.html").write_text("Lost")
+    shown = win_back("templates", "--json").json()
+    assert shown["campaigns_folder"] == str(folder)
+    options = {(one["campaign"], one["language"]): one for one in shown["options"]}
+    assert options["win-back", None]["file"] == str(folder / "win_back.toml")
+    assert options["win-back", None]["media"] == "photo"
+    assert options["win-back", "en"]["buttons"] == 1
+    files = [one["file"] for one in shown["texts"] if one["campaign"] == "win-back"]
+    assert files == [str(folder / "win_back.html"), str(folder / "win_back.en.html")]
+    lost = {"file": str(folder / "win_bakc.en.html"), "did_you_mean": "win_back.en.html"}
+    assert shown["unread"] == [lost]
+    own = win_back("templates", OZH_TEMPLATES_DIR=str(texts)).out
+    assert "video" in own
+    assert "1 button, protect" in own
+    copied = win_back("templates", "--copy", str(tmp_path / "copies"), "--json").json()["copied"]
+    assert [Path(path).name for path in copied] == ["discount.html", "daily_bonus.html"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        (
+            "win_back.toml",
+            MESSAGE + WIN_BACK + '[[button]]\ntext = "A"\nurll = "b"',
+            ":30: unknown",
+        ),
+        ("win_back.toml", 'photo = "x.png"\n' + WIN_BACK, ":1: expected a file_id"),
+        ("win_back.en.toml", 'silent = true\nonce = "ever"', ":2: unknown key 'once'"),
+        ("win_back.toml", f"{WIN_BACK}silent = true", ":26: 'silent' belongs above the first"),
+        (
+            "win_back.toml",
+            WIN_BACK.replace("[var", "not_before = '11:00'\n[var"),
+            ":21: 'not_before' belongs",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_message_is_told_with_its_line(
+    win_back: Ozh, folder: Path, users: Users, file: str, text: str, words: str
+) -> None:
+    """78 before anybody is claimed; an option below a table would become something else."""
+    (folder / file).write_text(text, encoding="utf-8")
+    users.insert_one(absent(20))
+    refused = win_back("win-back", "--json")
+    assert refused.code == 78
+    assert f"{folder / file}{words}" in refused.err
+    assert "ozh_notify" not in (users.find_one() or {})
+
+
+def test_both_readers_of_the_file_know_the_same_keys() -> None:
+    """What one leaves to the other is not lost between them."""
+    assert {*MEDIA, *FLAGS, "button"} == MESSAGE_KEYS
+    assert not MESSAGE_KEYS & KEYS
 
 
 @pytest.mark.parametrize(

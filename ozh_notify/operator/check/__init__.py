@@ -24,7 +24,9 @@ MONGO = (
     "OZH_JOURNAL_",
 )
 TELEGRAM = ("TELEGRAM_", "OZH_TELEGRAM_", "OZH_ADMIN_CHAT_ID")
-MESSAGES = ("OZH_TEMPLATES_DIR", "OZH_DISCOUNT_BUTTON", "OZH_DAILY_BONUS_BUTTON")
+MESSAGES = (
+    *("OZH_TEMPLATES_DIR", "OZH_CAMPAIGNS_DIR", "OZH_DISCOUNT_BUTTON", "OZH_DAILY_BONUS_BUTTON"),
+)
 """Variables by what they belong to; a problem of one of them skips that part of the check."""
 
 

@@ -10,7 +10,7 @@ from ozh_notify.campaigns import Campaign
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.composer import SAMPLE_NAMES, Composer, Unrenderable
 from ozh_notify.messaging.message import plain_text
-from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, unread_files
+from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, all_unread_files
 from ozh_notify.operator.check.offer import offer_result
 from ozh_notify.operator.check.result import CheckResult, Verdict, ok, problem, warning
 from ozh_notify.users import recipient
@@ -29,12 +29,8 @@ def template_results(
 ) -> list[CheckResult]:
     """A result for each text of each campaign, and for each file that no campaign reads."""
     results = [result for campaign in campaigns for result in _of(campaign, sample)]
-    return [*results, *(_unread(file) for file in _unread_files(campaigns))]
-
-
-def _unread_files(campaigns: Sequence[Campaign]) -> tuple[UnreadFile, ...]:
-    folder = campaigns[0].settings.templates_dir if campaigns else None
-    return unread_files(folder, [campaign.key for campaign in campaigns]) if folder else ()
+    unread = all_unread_files(campaigns[0].settings, *campaigns) if campaigns else ()
+    return [*results, *(_unread(file) for file in unread)]
 
 
 def _unread(file: UnreadFile) -> CheckResult:
