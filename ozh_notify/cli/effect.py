@@ -149,9 +149,10 @@ def further_lines(effect: Effect) -> list[str]:
         "of the treated: "
         + ", ".join(f"{states.get(s, 0)} {s}" for s in ("sent", "unreachable", "unknown")),
         f"share check: p = {effect.split_p:.3f} (below 0.001 the split is broken)",
-        f"smallest difference that so many users show: "
-        f"{effect.smallest_difference * 100:.2f} points",
     ]
+    if effect.difference is not None:
+        smallest = f"{effect.smallest_difference * 100:.2f} points"
+        lines.append(f"smallest difference that so many users show: {smallest}")
     if effect.treated.revenue.count:
         lines.append(revenue_line(effect))
     if effect.treated.blocked is not None and effect.control.blocked is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
@@ -45,6 +45,14 @@ class Experiment:
             "until": self.until.isoformat(),
             "started_at": self.started_at,
         }
+
+    def last_judgement(self, zone: tzinfo) -> datetime:
+        """When somebody who is assigned on the last day is judged."""
+        try:
+            day = self.until + timedelta(days=self.goal_days)
+        except OverflowError:  # "until for ever"
+            day = date.max
+        return datetime.combine(day, time(23, 59), zone)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Experiment:

@@ -62,7 +62,7 @@ class Effect:
     treated: ArmCounts
     control: ArmCounts
     due: datetime | None
-    """When the last judgement is due; None where nobody is assigned."""
+    """When the last judgement is due, in the operator's zone; None where nobody is assigned."""
     ended: bool
     """Whether users are still assigned is over, and every judgement is due."""
     unjudged: int = 0

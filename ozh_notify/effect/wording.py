@@ -36,11 +36,7 @@ def next_step(effect: Effect) -> str:
                 "that somebody deleted; then start an experiment with a new name."
             )
         case Verdict.TOO_EARLY:
-            when = f" Look again after {effect.due:%Y-%m-%d}." if effect.due else ""
-            return (
-                "Change nothing until then: an early look that decides makes three false alarms "
-                f"in ten.{when}"
-            )
+            return _until_then(effect)
         case Verdict.MORE:
             return "Send to everybody: remove the holdout from the settings."
         case Verdict.FEWER:
@@ -56,12 +52,28 @@ def _why_early(effect: Effect) -> str:
     if not effect.treated.assigned + effect.control.assigned:
         return "no user is assigned yet"
     if not effect.ended and effect.due:
-        return f"the last outcome is judged on {effect.due:%Y-%m-%d} at the earliest"
+        return f"the last outcome is judged on {effect.due:%Y-%m-%d}"
     if effect.unjudged:
         return f"{effect.unjudged} users are not judged yet"
     if effect.control.judged < MIN_CONTROLS:
         return f"{effect.control.judged} controls are judged, and a verdict needs {MIN_CONTROLS}"
     return "fewer than 5 users of an arm are expected to come back, or to stay away"
+
+
+def _until_then(effect: Effect) -> str:
+    """What to do about an experiment without a verdict."""
+    if not effect.ended:
+        when = f" Look again after {effect.due:%Y-%m-%d}." if effect.due else ""
+        return (
+            "Change nothing until then: an early look that decides makes three false alarms "
+            f"in ten.{when}"
+        )
+    if effect.unjudged:
+        return "The next passes judge them, 2,000 a pass; then look again."
+    return (
+        "No more users will be judged. For a verdict, run a longer experiment with a new name, "
+        "or hold out more: ozh-notify effect --plan BASE TARGET says how many users it needs."
+    )
 
 
 def _points(share: float) -> str:

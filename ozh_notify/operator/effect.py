@@ -63,11 +63,12 @@ async def _effect(
     arms, due = await queries.arms(experiment)
     zone = next(iter(campaigns.values())).settings.zone
     over = now.astimezone(zone).date() > experiment.until
+    last = due.astimezone(zone) if over and due else experiment.last_judgement(zone)
     return Effect(
         experiment,
         treated=arms[Arm.TREATED],
         control=arms[Arm.CONTROL],
-        due=due,
+        due=last if due else None,
         ended=over and (due is None or due <= now),
         unjudged=await queries.unjudged(experiment, now),
     )

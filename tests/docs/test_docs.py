@@ -36,7 +36,8 @@ PAGES = markdown.pages()
 SOURCES = sorted((ROOT / "ozh_notify").rglob("*.py"))
 PLACEHOLDERS = {"CAMPAIGN", "win-back"}
 """Names of campaigns that stand for any."""
-PAIRS = [(README, RUSSIAN), (REFERENCE, REFERENCE_RU)]
+EFFECT, EFFECT_RU = ROOT / "docs/effect.md", ROOT / "docs/effect.ru.md"
+PAIRS = [(README, RUSSIAN), (REFERENCE, REFERENCE_RU), (EFFECT, EFFECT_RU)]
 """Pages in English and in Russian."""
 MAP = ROOT / "docs/source-map.md"
 README_LINES = 200

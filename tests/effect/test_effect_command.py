@@ -137,6 +137,9 @@ def test_nobody_is_judged_before_the_time(ozh: Ozh, users: Users, journal: Journ
     assert shown["verdict"] == "too early"
     assert shown["arms"]["control"]["judged"] == 100
     assert shown["arms"]["control"]["assigned"] == 101
+    text = " ".join(ozh("effect").out.split())
+    last = (NOW + timedelta(days=3 + 7)).date()
+    assert f"too early: the last outcome is judged on {last}." in text
 
 
 def test_a_chat_of_a_daily_campaign_counts_once_by_its_first_entry(

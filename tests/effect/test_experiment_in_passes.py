@@ -120,6 +120,67 @@ def test_a_user_that_a_person_named_is_not_part_of_the_experiment(
     assert "experiment" not in (entry or {})
 
 
+def test_a_control_that_a_person_names_afterwards_stays_held_out(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """An arm that lost its controls one by one would be compared with something else."""
+    users.insert_many(discount_user() for _ in range(12))
+    ozh("discount", "--json", **SETTINGS)
+    chat, sent = min(controls(users)), sorted(chats(bot_api))
+    for further in ((), ("--again",)):
+        result = ozh("discount", "--user", str(chat), *further, "--json", **SETTINGS)
+        assert result.json()["sent"] == 0
+    assert sorted(chats(bot_api)) == sent
+
+
+def test_again_splits_users_of_before_and_keeps_every_arm(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Users messaged before the experiment get an arm; those in an arm stay in it."""
+    users.insert_many(discount_user() for _ in range(12))
+    ozh("discount", "--json")
+    before = set(users.distinct("telegram_id"))
+    users.insert_many(discount_user() for _ in range(12))
+    held = controls(users)
+    ozh("discount", "--json", **SETTINGS)
+    journal = users.database.ozh_notify_journal
+    first = {e["chat_id"]: e for e in journal.find({"experiment": "spring"})}
+    assert first.keys() == set(users.distinct("telegram_id")) - before
+    users.update_many({}, {"$set": {"discount_offered": False}})
+    result = ozh("discount", "--again", "--json", **SETTINGS).json()
+    assert result["held_out"] == len(held & before)
+    assert result["sent"] == 24 - len(held)
+    then = {e["chat_id"]: e for e in journal.find({"experiment": "spring"})}
+    assert then.keys() == first.keys() | before
+    for chat, entry in then.items():
+        assert entry["arm"] == ("control" if chat in held else "treated")
+        assert entry["state"] == ("held_out" if chat in held else "sent")
+    for chat, entry in first.items():
+        for key in ("arm", "share", "baseline", "judge_at"):
+            assert then[chat][key] == entry[key]
+
+
+def test_a_resend_keeps_the_arm_the_baseline_and_the_day_of_the_judgement(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """A delivery that was settled by hand is judged like all others."""
+    users.insert_many(discount_user() for _ in range(12))
+    bot_api.control.rules([{"do": "cut_after", "skip": 1, "times": 1}])
+    ozh("discount", "--json", **SETTINGS)
+    journal = users.database.ozh_notify_journal
+    first = {e["chat_id"]: e for e in journal.find({"state": "unknown"})}
+    assert len(first) == 1
+    resent = ozh("reconcile", "discount", "--resend", "--yes", "--json")
+    assert resent.code == 0, resent.err
+    assert ozh("discount", "--json", **SETTINGS).json()["sent"] == 1
+    for chat, entry in first.items():
+        now = journal.find_one({"_id": f"discount:{chat}"}) or {}
+        assert now["state"] == "sent"
+        for key in ("experiment", "arm", "share", "baseline", "judge_at"):
+            assert now[key] == entry[key]
+    assert not controls(users) & set(chats(bot_api))
+
+
 def test_shards_and_a_limit_keep_both_arms_comparable(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -50,6 +51,26 @@ def test_nobody_unjudged_may_be_left_out_of_a_verdict() -> None:
     found = effect((540, 2700), (30, 300))
     assert replace(found, unjudged=3).verdict is Verdict.TOO_EARLY
     assert "3 users are not judged" in verdict_sentence(replace(found, unjudged=3))
+
+
+def test_without_a_verdict_the_next_step_is_one_that_can_be_taken() -> None:
+    """Nobody is told to look again after a day that is over."""
+    running = effect((540, 2700), (30, 300), ended=False)
+    assert "Look again after 2026-12-08" in next_step(running)
+    small = effect((100, 700), (10, 77))
+    assert "77 controls are judged, and a verdict needs 100" in verdict_sentence(small)
+    assert "Look again" not in next_step(small)
+    assert "longer experiment with a new name" in next_step(small)
+    waiting = replace(effect((540, 2700), (30, 300)), unjudged=3)
+    assert "The next passes judge them" in next_step(waiting)
+
+
+def test_an_experiment_without_an_end_has_a_last_judgement() -> None:
+    """The calendar ends in 9999; the report does not fail over it."""
+    berlin = ZoneInfo("Europe/Berlin")
+    assert MARCH.last_judgement(berlin).isoformat() == "2026-12-07T23:59:00+01:00"
+    endless = replace(MARCH, until=date(9999, 12, 31))
+    assert endless.last_judgement(berlin).year == 9999
 
 
 def test_the_extra_users_are_the_difference_times_the_treated() -> None:
