@@ -51,7 +51,7 @@ async def read_history(settings: Settings, user: str) -> list[Delivery]:
 
     campaigns = [campaign(settings) for campaign in registry().values()]
     async with HistoryQueries(settings) as queries:
-        return deliveries(await queries.history_of(user, campaigns), campaigns)
+        return deliveries(await queries.history_of(user, campaigns))
 
 
 def print_history(user: str, found: list[Delivery], settings: Settings, redact: Redact) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo import UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from ozh_notify.campaigns import Campaign
@@ -19,7 +19,7 @@ from ozh_notify.mongo.errors import READ_SECONDS
 from ozh_notify.mongo.retry import Retry
 from ozh_notify.users import journal_entry
 from ozh_notify.users.delivery_state import OutcomeRecord, State
-from ozh_notify.users.journal_period import Entry, ids_of_chat
+from ozh_notify.users.journal_period import Entry, ids_of_chat, kept_copy
 from ozh_notify.users.recipient import CONTROL, Recipient
 
 log = logging.getLogger(__name__)
@@ -190,16 +190,17 @@ class MongoJournal:
     ) -> None:
         """Take over the entries that do not hold, each only as it was read."""
         entries = await self.read([i for i, _ in mine])
-        updates = [
-            UpdateOne(
-                journal_entry.same_delivery(entries[i]),
-                journal_entry.take_over_update(self.campaign, who, run, entries[i]),
-            )
-            for i, who in mine
-            if i in entries
-            and journal_entry.may_take_over(self.campaign, entries[i], who.claimed_at, again_before)
-        ]
-        await self._bulk(updates, "take over entries of the journal")
+        writes: list[UpdateOne | ReplaceOne[Document]] = []
+        over: list[Document] = []
+        for entry, who in ((entries[i], who) for i, who in mine if i in entries):
+            same = journal_entry.same_delivery(entry)
+            if journal_entry.may_begin_anew(self.campaign, entry, who.claimed_at):
+                over.append(kept_copy(self.campaign, entry))
+                writes.append(ReplaceOne(same, journal_entry.new_entry(self.campaign, who, run)))
+            elif journal_entry.may_take_over(self.campaign, entry, who.claimed_at, again_before):
+                writes.append(UpdateOne(same, journal_entry.take_over_update(who, run, entry)))
+        await self._insert(over)  # a copy that is there already is the same
+        await self._bulk(writes, "take over entries of the journal")
 
     async def read(self, ids: Sequence[str]) -> dict[str, Document]:
         """Entries by their ids."""
@@ -213,8 +214,8 @@ class MongoJournal:
         """Entries by one of the journal's own indexes; where it is missing, this reads them all."""
         return await self._retry(lambda: cursor.clone().to_list(None), doing, READ_SECONDS)
 
-    async def _bulk(self, updates: Sequence[UpdateOne], doing: str) -> int:
-        """How many single-document updates matched."""
+    async def _bulk(self, updates: Sequence[UpdateOne | ReplaceOne[Document]], doing: str) -> int:
+        """How many single-document writes matched."""
 
         async def write() -> int:
             result = await self.collection.bulk_write(updates, ordered=False)

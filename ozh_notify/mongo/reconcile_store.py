@@ -180,7 +180,7 @@ class ReconcileStore:
                 return None
             if written["state"] != entry.delivery.get("state"):
                 break
-            update = action.entry_update(self.campaign, written, now)
+            update = action.entry_update(written, now)
             await self._journal.update_unchanged([(written, update)])
         return written
 

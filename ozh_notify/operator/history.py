@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
-
-from ozh_notify.campaigns import Campaign
 
 
 @dataclass(frozen=True)
@@ -36,28 +33,13 @@ class Delivery:
         return asdict(self)
 
 
-def deliveries(
-    entries: Iterable[Mapping[str, Any]], campaigns: Sequence[Campaign]
-) -> list[Delivery]:
-    """Every delivery that the entries tell of, also those that a later one followed."""
-    found, known = [], {campaign.name: campaign for campaign in campaigns}
+def deliveries(entries: Iterable[Mapping[str, Any]]) -> list[Delivery]:
+    """Every delivery that the entries tell of, also those that a later one replaced."""
+    found = []
     for entry in entries:
-        campaign = known.get(str(entry.get("campaign")))
         found.append(_delivery(entry, entry, replaced=False))
-        olds = list(entry.get("previous", ()))
-        for old, following in pairwise([*olds, entry]):
-            found.append(_delivery(entry, old, replaced=_is_replaced(campaign, old, following)))
+        found += [_delivery(entry, old, replaced=True) for old in entry.get("previous", ())]
     return sorted(found, key=_when, reverse=True)
-
-
-def _is_replaced(
-    campaign: Campaign | None, old: Mapping[str, Any], following: Mapping[str, Any]
-) -> bool:
-    """Whether the next delivery came in the same period, as a person wanted."""
-    before, after = old.get("claimed_at"), following.get("claimed_at")
-    if campaign is None or not (isinstance(before, datetime) and isinstance(after, datetime)):
-        return True
-    return after < campaign.period_end(before)
 
 
 def _delivery(entry: Mapping[str, Any], one: Mapping[str, Any], *, replaced: bool) -> Delivery:

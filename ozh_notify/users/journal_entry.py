@@ -17,7 +17,7 @@ from ozh_notify.users.journal_period import Document, Entry, entry_id, expiry, i
 from ozh_notify.users.recipient import CONTROL, Recipient
 
 MAX_PREVIOUS = 10
-"""Earlier deliveries that an entry remembers, the newest last: more where periods share it."""
+"""Earlier deliveries that an entry remembers, the newest last."""
 TAKEABLE = (State.RETRY.value, State.UNREACHABLE.value, State.REJECTED.value)
 """States of an entry that do not hold: the next claim takes the entry over."""
 OPEN = (State.SENDING.value, State.UNKNOWN.value)
@@ -33,7 +33,6 @@ REMEMBERED = (
     "at",
     "attempts",
     "message_id",
-    "error",
     "recalled_at",
 )
 """What ``previous`` keeps of a delivery that was replaced."""
@@ -62,15 +61,22 @@ def may_take_over(
 ) -> bool:
     """Whether an entry does not hold its chat at ``now``.
 
-    With ``--again`` a `sent` one does not hold it either. An entry in `sending` is the sweep's.
+    With ``--again`` a `sent` one does not hold it either.
     """
-    if entry.get("state") in TAKEABLE:
+    if entry.get("state") in TAKEABLE or may_begin_anew(campaign, entry, now):
         return True
-    if shares_entry(campaign) and is_over(campaign, entry, now):
-        return entry.get("state") != State.SENDING.value
     at = entry.get("at")
     meant = again_before is not None and isinstance(at, datetime) and at < again_before
     return meant and entry.get("state") == State.SENT.value
+
+
+def may_begin_anew(campaign: Campaign, entry: Entry, now: datetime) -> bool:
+    """Whether the next period of the chat may begin in this entry.
+
+    One in `sending` is the sweep's, however old it is.
+    """
+    is_last = shares_entry(campaign) and is_over(campaign, entry, now)
+    return is_last and entry.get("state") != State.SENDING.value
 
 
 def is_held_by(entry: Entry, who: Recipient) -> bool:
@@ -92,21 +98,16 @@ def same_delivery(entry: Entry) -> Document:
     return same
 
 
-def take_over_update(campaign: Campaign, who: Recipient, run: str, entry: Entry) -> Document:
-    """(d), (j), (k) an entry that does not hold -> `sending` by this claim."""
+def take_over_update(who: Recipient, run: str, entry: Entry) -> Document:
+    """(d), (j) an entry that does not hold -> `sending` by this claim."""
     if "experiment" in entry:  # the written arm counts; a control is never taken over
         who = replace(who, assignment={})
     update: Document = {
-        "$set": {
-            **_claimed(who, run),
-            **who.assignment,
-            **expiry(campaign, who.claimed_at),
-        },
+        "$set": {**_claimed(who, run), **who.assignment},
         "$unset": dict.fromkeys(("message_id", "error", "recalled_at"), ""),
     }
-    is_next = shares_entry(campaign) and is_over(campaign, entry, who.claimed_at)
-    if entry.get("state") == State.SENT.value or is_next:
-        update["$push"] = _remember(campaign, entry)
+    if entry.get("state") == State.SENT.value:
+        update["$push"] = _remember(entry)
     return update
 
 
@@ -169,9 +170,9 @@ def release_update(now: datetime) -> Document:
     return {"$set": values, "$inc": {"attempts": -1}}
 
 
-def requeue_update(campaign: Campaign, entry: Entry, now: datetime) -> Document:
+def requeue_update(entry: Entry, now: datetime) -> Document:
     """(h) `reconcile --resend` -> `retry`: the next pass takes the entry over."""
-    return {"$set": {"state": State.RETRY.value, "at": now}, "$push": _remember(campaign, entry)}
+    return {"$set": {"state": State.RETRY.value, "at": now}, "$push": _remember(entry)}
 
 
 def mark_sent_update(now: datetime) -> Document:
@@ -191,10 +192,6 @@ def _claimed(who: Recipient, run: str) -> Document:
     }
 
 
-def _remember(campaign: Campaign, entry: Entry) -> Document:
-    """What the entry was; where periods share an entry, as far back as the journal is kept."""
+def _remember(entry: Entry) -> Document:
     kept = {key: entry[key] for key in REMEMBERED if key in entry}
-    number = MAX_PREVIOUS
-    if shares_entry(campaign):
-        number += campaign.settings.journal_days // (campaign.period_days() or 1)
-    return {"previous": {"$each": [kept], "$slice": -number}}
+    return {"previous": {"$each": [kept], "$slice": -MAX_PREVIOUS}}

@@ -1,8 +1,9 @@
 """Pure: the periods of a campaign in the journal: an entry's id, when it is over, when it may go.
 
 Entries of a campaign that is sent once are never over. A daily campaign has an entry a day.
-Periods of several days begin on any day, so they share one entry of the chat, and a claim takes
-it over once its period is over. With an id made of a day, two such periods could overlap.
+Periods of several days begin on any day, so they share one entry of the chat: once its period is
+over, a claim keeps a copy of it under the day of its claim, and begins the next period in it. With
+nothing but ids made of a day, two such periods could overlap.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ Entry = Mapping[str, Any]
 Document = dict[str, Any]
 
 
+def kept_copy(campaign: Campaign, entry: Entry) -> Document:
+    """An entry whose period is over, under an id with the local day of its claim."""
+    day = entry["claimed_at"].astimezone(campaign.settings.zone).date()
+    return {**entry, "_id": f"{entry['_id']}:{day.isoformat()}"}
+
+
 def entry_id(campaign: Campaign, chat_id: int, claimed_at: datetime) -> str:
     """``discount:<chat>``; of a daily campaign ``daily-bonus:<chat>:<local day of the claim>``."""
     plain = f"{campaign.name}:{chat_id}"
@@ -28,7 +35,10 @@ def entry_id(campaign: Campaign, chat_id: int, claimed_at: datetime) -> str:
 def ids_of_chat(campaign: Campaign, chat_id: int) -> Document:
     """The filter of all entries of one chat; their ids begin alike, and `;` follows `:`."""
     plain = f"{campaign.name}:{chat_id}"
-    return {"_id": plain if campaign.once != "day" else {"$gt": f"{plain}:", "$lt": f"{plain};"}}
+    of_days = {"_id": {"$gt": f"{plain}:", "$lt": f"{plain};"}}
+    if campaign.once == "day":
+        return of_days
+    return {"$or": [{"_id": plain}, of_days]} if shares_entry(campaign) else {"_id": plain}
 
 
 def of_period(campaign: Campaign, now: datetime) -> Document:

@@ -46,12 +46,10 @@ class Decision(Enum):
         )
         return transition(campaign, delivery, now)
 
-    def entry_update(
-        self, campaign: Campaign, entry: Mapping[str, Any], now: datetime
-    ) -> dict[str, Any]:
+    def entry_update(self, entry: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """What it writes to the journal's entry."""
         if self is Decision.RESEND:
-            return journal_entry.requeue_update(campaign, entry, now)
+            return journal_entry.requeue_update(entry, now)
         return journal_entry.mark_sent_update(now)
 
     @property

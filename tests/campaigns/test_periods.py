@@ -143,6 +143,32 @@ def test_each_week_is_told_by_its_run(weekly: Ozh, users: Users) -> None:
     assert status["states"] == {}
 
 
+def test_an_experiment_holds_the_same_users_out_each_week(
+    weekly: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """Its result counts each chat once, and is still there when another experiment follows."""
+    people = [seen() for _ in range(20)]
+    users.insert_many(people)
+    weekly.environment.update(
+        OZH_WEEKLY_HOLDOUT="50",
+        OZH_WEEKLY_EXPERIMENT="spring",
+        OZH_WEEKLY_EXPERIMENT_UNTIL="2026-04-05",
+        OZH_WEEKLY_GOAL_DAYS="3",
+    )
+    first, second = one_pass(weekly, at(3, 26, 12)), one_pass(weekly, at(4, 2, 12))
+    assert 0 < first["held_out"] == second["held_out"] < 20
+    assert first["sent"] == second["sent"] == 20 - first["held_out"]
+    assert set(Counter(chats(bot_api)).values()) == {2}
+    another = {"OZH_WEEKLY_EXPERIMENT": "may", "OZH_WEEKLY_EXPERIMENT_UNTIL": "2026-05-31"}
+    third = one_pass(weekly, {**at(4, 9, 12), **another})
+    assert third["sent"] + third["held_out"] == 20
+    told = weekly("effect", "weekly", "--json", **at(4, 9, 13)).json()["experiments"]
+    for name, held_out in (("spring", first["held_out"]), ("may", third["held_out"])):
+        [one] = [one for one in told if one["experiment"] == name]
+        assert one["arms"]["control"]["assigned"] == held_out
+        assert one["arms"]["treated"]["assigned"] == 20 - held_out
+
+
 def test_reconcile_settles_the_week_in_doubt(
     weekly: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

@@ -89,14 +89,12 @@ def test_an_entry_is_ours_only_with_our_claim_and_our_user() -> None:
 def test_what_again_and_resend_replace_is_remembered_at_most_ten_times() -> None:
     """The newest last; what was never delivered is not worth remembering."""
     sent = {"_id": "discount:1", "state": "sent", "claim": "r-1", "message_id": 7, "at": NOON}
-    pushed = journal_entry.take_over_update(DISCOUNT, recipient(claim="r-2"), "r", sent)["$push"][
-        "previous"
-    ]
+    pushed = journal_entry.take_over_update(recipient(claim="r-2"), "r", sent)["$push"]["previous"]
     assert pushed["$slice"] == -10
     assert pushed["$each"] == [{"state": "sent", "claim": "r-1", "at": NOON, "message_id": 7}]
-    assert journal_entry.requeue_update(DISCOUNT, sent, NOON)["$push"]["previous"] == pushed
+    assert journal_entry.requeue_update(sent, NOON)["$push"]["previous"] == pushed
     assert "$push" not in journal_entry.take_over_update(
-        DISCOUNT, recipient(), "r", {**sent, "state": "retry"}
+        recipient(), "r", {**sent, "state": "retry"}
     )
 
 
