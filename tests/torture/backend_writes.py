@@ -58,7 +58,7 @@ def _leave(place: Environment, report: Report, key: str, people: list[dict[str, 
     pause = len(people) / rate / len(leaving) / 3
     running = place.start(key.replace("_", "-"), "--rate", str(rate))
     place.await_messages(1, running)
-    with _beside(change, pause, lambda: bool(leaving)):
+    with beside(change, pause, lambda: bool(leaving)):
         ended = running.wait()
     report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err}")
     ended = place.run(key.replace("_", "-"), "--rate", "1000")
@@ -82,7 +82,7 @@ def stale_flag(place: Environment, report: Report, rounds: int, users: int) -> N
         chats = [u["telegram_id"] for u in people]
         collection = place.fresh(people)
         reset = functools.partial(_reset, collection, chats, place.rng)
-        with _beside(reset, 0.002, lambda: True):
+        with beside(reset, 0.002, lambda: True):
             for _ in range(3):
                 ended = place.run("discount")
                 report.expect(ended.code == 0, f"exit {ended.code}: {ended.err}")
@@ -100,7 +100,7 @@ def _reset(collection: Users, chats: list[int], rng: random.Random) -> None:
 
 
 @contextmanager
-def _beside(work: Callable[[], object], pause: float, more: Callable[[], bool]) -> Iterator[None]:
+def beside(work: Callable[[], object], pause: float, more: Callable[[], bool]) -> Iterator[None]:
     """Do some work again and again in a thread while the block lasts."""
     done = threading.Event()
     failed: list[BaseException] = []

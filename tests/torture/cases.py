@@ -16,6 +16,8 @@ from tests.torture import (
     crash,
     experiments,
     frozen,
+    hostile_backend,
+    journal_faults,
     mongo_faults,
     odd_documents,
     parallel,
@@ -43,6 +45,10 @@ def _failing(command: str, users: int = 120) -> Case:
     return Case(partial(mongo_faults.failing_command, command=command), 20, users, 0, 30)
 
 
+def _spoiled(make: hostile_backend.Make) -> Case:
+    return Case(partial(hostile_backend.spoiled, make=make), 50, 100, 1, 40)
+
+
 # The longest first, so that two at a time end together.
 CASES: dict[str, Case] = {
     "transport": Case(bot_api_faults.broken_transport, 10, 500, 1, 60),
@@ -51,6 +57,11 @@ CASES: dict[str, Case] = {
     "mongo-getMore": _failing("getMore"),
     "mongo-find": _failing("find"),
     "mongo-insert": _failing("insert"),
+    "stale-saves": _spoiled(hostile_backend.stale_saves),
+    "erased": _spoiled(hostile_backend.erased),
+    "five-documents": Case(hostile_backend.five_documents, 20, 100, 1, 20),
+    "journal-faults": Case(journal_faults.journal_fails, 54, 60, 3, 20),
+    "half-confirmed": Case(journal_faults.half_confirmed, 40, 60, 2, 20),
     "experiment": Case(experiments.killed_at_random, 50, 200, 1, 60),
     "signals": Case(crash.told_to_stop, 100, 100, 2, 60),
     "restart": Case(restarts.killed_and_restarted, 20, 120, 1, 60),

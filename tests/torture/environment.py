@@ -31,6 +31,8 @@ OZH = str(Path(sys.executable).with_name("ozh-notify"))
 WRAPPER = str(Path(__file__).with_name("short_lease.py"))
 LATENCY_MS = 20
 PASS_LIMIT = 240.0
+CAMPAIGNS = {"discount": "discount", "daily_bonus": "daily-bonus"}
+"""The command of each campaign."""
 TEXTS = {"discount": "DISCOUNT", "daily_bonus": "BONUS"}
 """Texts that tell the campaigns apart in what a chat received."""
 
@@ -108,6 +110,11 @@ class Environment:
         """The users of the database in use."""
         return self.client[self._database].users
 
+    @property
+    def journal(self) -> Users:
+        """The journal of the database in use."""
+        return self.client[self._database].ozh_notify_journal
+
     def start(
         self, *arguments: str, program: Sequence[str] = (OZH,), **extra: str | None
     ) -> Running:
@@ -156,10 +163,12 @@ class Environment:
             time.sleep(self.rng.uniform(0, 0.1))
 
     def lapse(self, key: str = "discount") -> None:
-        """Let the leases of a dead pass be over, as if the time had passed."""
+        """Let the leases of dead passes be over, as if the time had passed."""
         path = f"ozh_notify.{key}"
         past = datetime(2001, 1, 1, tzinfo=timezone.utc)
         self.users.update_many({f"{path}.state": "sending"}, {"$set": {f"{path}.hold_until": past}})
+        sending = {"campaign": CAMPAIGNS[key], "state": "sending"}
+        self.journal.update_many(sending, {"$set": {"claimed_at": past}})
 
     def _environment(self) -> dict[str, str | None]:
         return {

@@ -6,11 +6,10 @@ from typing import Any
 
 from tests.helpers.users import ago, discount_user
 from tests.torture.checker import judge
-from tests.torture.environment import TEXTS, Environment
+from tests.torture.environment import CAMPAIGNS, TEXTS, Environment
 from tests.torture.report import Report
 
 PASSES = 8
-CAMPAIGNS = {"discount": "discount", "daily_bonus": "daily-bonus"}
 
 
 def eight_at_once(place: Environment, report: Report, rounds: int, users: int) -> None:
