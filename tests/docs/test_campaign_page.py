@@ -44,3 +44,22 @@ def test_the_campaign_of_the_page_runs_as_it_is_written(
     [message] = bot_api.control.messages()
     assert "Вас не было 14 дней." in message.text
     assert users.count_documents({"win_back_sent": True}) == 2
+
+
+def test_the_picture_and_the_button_of_the_page_go_into_the_same_file(
+    ozh: Ozh, users: Collection[dict[str, Any]], bot_api: BotApiServer, tmp_path: Path
+) -> None:
+    """One part at the top, the other at the end, as the page says."""
+    section = markdown.read(PAGE).partition("### Picture, buttons, languages")[2]
+    top, end, *_ = (block for kind, block in markdown.fences(section) if kind == "toml")
+    whole = "\n".join((top, shown("win_back.toml"), end))
+    (tmp_path / "win_back.toml").write_text(whole, encoding="utf-8")
+    (tmp_path / "win_back.html").write_text(shown("win_back.html"), encoding="utf-8")
+    picture = "AgACAgIAAxkBAAIexampleexample"
+    users.insert_one(user(last_seen_at=ago(days=20), last_picture={"file_id": picture}))
+    done = ozh("win-back", "--json", OZH_CAMPAIGNS_DIR=str(tmp_path))
+    assert done.json()["sent"] == 1, done.err
+    [message] = bot_api.control.messages()
+    assert (message.media, message.silent) == (picture, True)
+    [[button]] = (message.reply_markup or {})["inline_keyboard"]
+    assert button["url"].endswith(f"start=back-{done.json()['run_id']}")
