@@ -147,6 +147,8 @@ def test_the_demo_shows_both_passes_and_reads_no_configuration(place: Place) -> 
     assert count(done.out, "to be messaged") == [8]
     assert count(done.out, "sent") == [6, 4, 0, 0]
     assert '"discount_offered": true' in done.out
+    assert "4 of them show the user's own last picture" in done.out
+    assert re.search(r"^│ < photo AgACAgIAAxkBMadeUpPicture1000\d\d >", done.out, re.MULTILINE)
     assert done.out.endswith("Each eligible user got one message, and no user got two.\n")
     assert place.left_behind() == []
     assert [path.name for path in place.folder.iterdir()] == [".env"]

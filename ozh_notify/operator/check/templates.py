@@ -54,7 +54,7 @@ def _of(campaign: Campaign, sample: Sequence[dict[str, Any]]) -> Iterator[CheckR
             subject, composer, mine or [(None, SAMPLE_NAMES[0], language, {})], len(mine)
         )
         file = composer.file_for(language)
-        yield _with_file(rendered, file, campaign)
+        yield _with_file(rendered, file, campaign, replaced=bool(composer.options_files))
     for path in composer.user_paths if sample else ():
         yield _field(campaign, path, sample)
     if campaign.name == "discount":
@@ -72,12 +72,19 @@ def _field(campaign: Campaign, path: str, sample: Sequence[dict[str, Any]]) -> C
     return ok(subject, f"{finding}: {', '.join(types)}")
 
 
-def _with_file(result: CheckResult, file: TemplateFile, campaign: Campaign) -> CheckResult:
-    """The result with the text's file; a built-in text although a folder is set is a warning."""
+def _with_file(
+    result: CheckResult, file: TemplateFile, campaign: Campaign, *, replaced: bool
+) -> CheckResult:
+    """The result with the text's file.
+
+    A built-in text although a folder is set is a warning, unless the folder has ``NAME.toml``
+    (``replaced``) for the campaign.
+    """
     named = replace(result, finding=f"{file}: {result.finding}")
-    if not (file.built_in and campaign.settings.templates_dir) or result.verdict is not Verdict.OK:
+    folder = campaign.settings.templates_dir
+    if not (file.built_in and folder) or replaced or result.verdict is not Verdict.OK:
         return named
-    missing = campaign.settings.templates_dir / file.path.name
+    missing = folder / file.path.name
     return replace(named, verdict=Verdict.WARNING, remedy=f"{missing} does not exist")
 
 

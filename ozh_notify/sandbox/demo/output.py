@@ -61,9 +61,22 @@ def chats(console: Console, messages: Sequence[ReceivedMessage]) -> None:
         rows = (message.reply_markup or {}).get("inline_keyboard", [])
         buttons = "".join(f"\n\n[ {key['text']} ]" for row in rows for key in row)
         title = f"chat {message.chat_id}"
-        console.print(Panel(Text(message.text + buttons), title=title, width=72))
+        picture = f"< {medium(message)} >\n\n" if message.media else ""
+        console.print(Panel(Text(picture + message.text + buttons), title=title, width=72))
     if len(shown) < len(messages):
         console.print(f"... and {len(messages) - len(shown)} more")
+
+
+def pictures(console: Console, messages: Sequence[ReceivedMessage]) -> None:
+    """How many of the messages were pictures with the text below."""
+    sent = sum(message.media is not None for message in messages)
+    console.print(f"{sent} of them show the user's own last picture, sent by its file_id.")
+    console.print("Users without one got the text alone.")
+
+
+def medium(message: ReceivedMessage) -> str:
+    """What a message shows above its text."""
+    return f"{message.method.removeprefix('send').lower()} {message.media}"
 
 
 def documents(

@@ -33,6 +33,14 @@ DATABASE = "ozhivlyator_demo"
 JOURNAL = "ozh_notify_journal"
 OURS = ("OZH_", "MONGO_", "TELEGRAM_", "API_", "JOB_COMPLETION_INDEX", "LOGGING_ENABLED")
 """Variables of this program: the demo reads none of them from its surroundings."""
+OPTIONS = """\
+photo = "{{ user.last_picture.file_id }}"
+
+[[button]]
+text = "Выбрать картинку"
+data = "discount:buy"
+"""
+"""The demo's ``discount.toml``: each user's own last picture, and a button."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,8 @@ def environment(count: int, seed: int) -> Iterator[Environment]:
         ]
         bot.control.rules(rules)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ozh-notify-"))
-        yield Environment(users, bot, people, _environment(server.uri, bot), folder)
+        texts = _texts(Path(folder))
+        yield Environment(users, bot, people, _environment(server.uri, bot, texts), folder)
 
 
 def serve(console: Console, count: int, seed: int) -> None:
@@ -99,6 +108,7 @@ def run_demo(console: Console, count: int, seed: int) -> list[str]:
         for command in ("discount --dry-run", "discount", "daily-bonus"):
             problems += _show(console, up, command)
         output.chats(console, up.bot.control.messages())
+        output.pictures(console, up.bot.control.messages())
         after = {user["telegram_id"]: user for user in up.users.find()}
         output.documents(console, up.people, before, after)
         output.heading(console, "the same passes again reach nobody")
@@ -120,6 +130,17 @@ def failures(up: Environment) -> list[str]:
     problems = [f"chat {chat} got {n} messages" for (chat, _), n in got.items() if n > 1]
     problems += [f"chat {chat} got no {name}" for chat, name in wanted - got.keys()]
     problems += [f"chat {chat} got a {name} unasked" for chat, name in got.keys() - wanted]
+    pictures = {
+        (person.document["telegram_id"], person.picture)
+        for person in up.people
+        if person.gets == "discount" and not person.chat
+    }
+    if pictures != {
+        (m.chat_id, m.media)
+        for m in up.bot.control.messages()
+        if output.campaign(m.raw_text) == "discount"
+    }:
+        problems.append("not every offer shows the user's own picture")
     offered = {
         user["telegram_id"]
         for user in up.users.find({"discount_offered": True, "ozh_notify.discount.state": "sent"})
@@ -179,17 +200,24 @@ def _way_there() -> dict[str, str]:
     return way
 
 
-def _environment(uri: str, bot: botapi.BotApiServer) -> dict[str, str]:
+def _texts(folder: Path) -> Path:
+    """The folder of templates: what the discount has besides its built-in text."""
+    texts = folder / "templates"
+    texts.mkdir()
+    (texts / "discount.toml").write_text(OPTIONS, encoding="utf-8")
+    return texts
+
+
+def _environment(uri: str, bot: botapi.BotApiServer, texts: Path) -> dict[str, str]:
     return {
         "MONGO_URI": uri,
         "MONGO_DB_NAME": DATABASE,
         "TELEGRAM_BOT_TOKEN": bot.token,
         "OZH_TELEGRAM_API_URL": bot.url,
+        "OZH_TEMPLATES_DIR": str(texts),
         "OZH_DISCOUNT_PACK": "10 оживашек",
         "OZH_DISCOUNT_PRICE": "149 ₽",
         "OZH_DISCOUNT_OLD_PRICE": "249 ₽",
-        "OZH_DISCOUNT_BUTTON_TEXT": "Выбрать картинку",
-        "OZH_DISCOUNT_BUTTON": "discount:buy",
         "OZH_DAILY_BONUS_BUTTON_TEXT": "Забрать бонус",
         "OZH_DAILY_BONUS_BUTTON": "bonus:claim",
     }

@@ -28,6 +28,11 @@ class DemoUser:
     chat: str = ""
     """What the emulator does in their chat; empty for a chat that works."""
 
+    @property
+    def picture(self) -> str | None:
+        """The ``file_id`` of the picture that the bot last made for them; None without one."""
+        return (self.document.get("last_picture") or {}).get("file_id")
+
 
 def demo_users(count: int, seed: int, now: datetime) -> list[DemoUser]:
     """``count`` users, each case at least once where there is room; the same for the same seed."""
@@ -66,7 +71,10 @@ class _User:
 
     def spent(self, **fields: Any) -> Document:
         """Made one picture more than a day ago, and has no balance left."""
-        first = {"first_generation_at": self.ago(25, 24 * 9)}
+        first = {
+            "first_generation_at": self.ago(25, 24 * 9),
+            "last_picture": {"file_id": f"AgACAgIAAxkBMadeUpPicture{self.number}"},
+        }
         return self.document(**{"generations_count": 1, "balance": 0, **first, **fields})
 
     def new(self, **fields: Any) -> Document:
@@ -87,7 +95,9 @@ class _User:
 CASES: tuple[Callable[[_User], DemoUser], ...] = (
     lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
     lambda u: DemoUser(u.spent(), "one picture, nothing left", "discount"),
-    lambda u: DemoUser(u.spent(balance=0.0), "a balance of 0.0", "discount"),
+    lambda u: DemoUser(
+        u.spent(balance=0.0, last_picture=None), "a balance of 0.0, the picture is gone", "discount"
+    ),
     lambda u: DemoUser(u.new(), "registered yesterday", "daily-bonus"),
     lambda u: DemoUser(u.new(), "registered yesterday", "daily-bonus"),
     lambda u: DemoUser(u.spent(), "has blocked the bot", "discount", "blocked"),
