@@ -23,6 +23,11 @@ SENT = (
     b'"username":"bench_bot"},"chat":{"id":%s,"first_name":"A","type":"private"},'
     b'"date":1790000000,"text":"hello"}}'
 )
+PHOTO = SENT.replace(
+    b'"text":"hello"',
+    b'"caption":"hello","photo":[{"file_id":"AgAD","file_unique_id":"AQAD","width":90,'
+    b'"height":90,"file_size":1}]',
+)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -59,7 +64,8 @@ class BotApi(asyncio.Protocol):
         else:
             self.times.append(time.time())
             chat = CHAT.search(body) or CHAT.search(path)
-            reply = SENT % (len(self.times), chat[1] if chat else b"1")
+            form = PHOTO if path.lower().endswith(b"sendphoto") else SENT
+            reply = form % (len(self.times), chat[1] if chat else b"1")
             asyncio.get_running_loop().call_later(self.latency, self._write, reply)
 
     def _write(self, payload: bytes) -> None:

@@ -87,10 +87,11 @@ class Environment:
         """The same as a pass reads them."""
         return load(None, self.environment(name))[0]
 
-    def ozh(self, name: str, *arguments: str) -> Ran:
-        """Run the installed command on that database."""
+    def ozh(self, name: str, *arguments: str, texts: Path | None = None) -> Ran:
+        """Run the installed command on that database; ``texts`` is its folder of templates."""
         before = self._cpu()
-        ran = run([OZH, *arguments], self.environment(name))
+        own = {"OZH_TEMPLATES_DIR": str(texts)} if texts else {}
+        ran = run([OZH, *arguments], {**self.environment(name), **own})
         return replace(ran, servers={who: now - before[who] for who, now in self._cpu().items()})
 
     def baseline(self, script: str, count: int, *options: str, name: str = "none") -> Ran:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
+from pathlib import Path
 from typing import Any
 
-from benchmarks import users
+from benchmarks import messages, users
 from benchmarks.environment import LATENCY_MS, Environment, Ran
 from benchmarks.figure import Amounts, Figure, median, ratio
 
@@ -55,11 +56,13 @@ def unpaced(environment: Environment, amounts: Amounts) -> list[Figure]:
     cpu: dict[str, list[float]] = {}
     whole: dict[str, list[float]] = {}
     servers: dict[str, list[float]] = {}
+    ours: dict[str, tuple[list[float], list[float]]] = {}
     for n in range(rounds):
         ran = _pass(environment, count, "100000")
         _keep(rate, cpu, OURS, count, ran.json()["duration_seconds"], ran.cpu)
         for server, used in ran.servers.items():
             servers.setdefault(server, []).append(1000 * used / count)
+        _other_messages(environment, count, ran, ours)
         for who, (script, *options) in BASELINES.items():
             ran = environment.baseline(script, count, *options)
             _sent(rate, cpu, who, ran)
@@ -71,9 +74,54 @@ def unpaced(environment: Environment, amounts: Amounts) -> list[Figure]:
         "cpu_ms": cpu,
         "whole_cpu_ms": whole,
         "servers_cpu_ms": servers,
+        "messages": ours,
         "count": count,
     }
-    return [*_against_aiogram(rate, cpu, data), *_comparison(rate, cpu, servers)]
+    return [
+        *_against_aiogram(rate, cpu, data),
+        *_cost_of_messages(ours),
+        *_comparison(rate, cpu, servers),
+    ]
+
+
+def _other_messages(
+    environment: Environment,
+    count: int,
+    plain: Ran,
+    ours: dict[str, tuple[list[float], list[float]]],
+) -> None:
+    """The passes with other messages, beside the plain one of the same round."""
+    with messages.folders() as folders:
+        for what, texts in folders.items():
+            ran = _pass(environment, count, "100000", texts) if texts else plain
+            rates, cpu = ours.setdefault(what, ([], []))
+            rates.append(count / ran.json()["duration_seconds"])
+            cpu.append(1000 * ran.cpu / count)
+
+
+def _cost_of_messages(ours: dict[str, tuple[list[float], list[float]]]) -> list[Figure]:
+    """What fields and a photo cost, against the built-in text in the same rounds."""
+    plain_rates, plain_cpu = ours[messages.PLAIN]
+    figures = []
+    for what in (messages.FIELDS, messages.PHOTO):
+        rates, cpu = ours[what]
+        figures += [
+            Figure(
+                "P2",
+                f"unpaced, with {what}, against our own pass with the built-in text",
+                "shown",
+                f"{ratio(rates, plain_rates):.2f}×",
+                note=f"{median(rates):.0f}/s against {median(plain_rates):.0f}/s",
+            ),
+            Figure(
+                "P3",
+                f"CPU a delivered message with {what}, against the built-in text",
+                "shown",
+                f"{ratio(cpu, plain_cpu):.2f}×",
+                note=f"{median(cpu):.2f} ms against {median(plain_cpu):.2f} ms",
+            ),
+        ]
+    return figures
 
 
 def steady(environment: Environment, amounts: Amounts) -> list[Figure]:
@@ -95,11 +143,12 @@ def steady(environment: Environment, amounts: Amounts) -> list[Figure]:
     ]
 
 
-def _pass(environment: Environment, count: int, rate: str) -> Ran:
+def _pass(environment: Environment, count: int, rate: str, texts: Path | None = None) -> Ran:
     """One pass over that many users who are all due; each must get their message."""
-    users.fill(environment.users("speed"), users.due(count))
+    due = users.due(count)
+    users.fill(environment.users("speed"), users.with_fields(due) if texts else due)
     environment.arrivals()
-    ran = environment.ozh("speed", "discount", "--json", "--rate", rate)
+    ran = environment.ozh("speed", "discount", "--json", "--rate", rate, texts=texts)
     assert ran.json()["sent"] == count, ran.out  # noqa: S101
     return ran
 

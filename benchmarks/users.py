@@ -36,6 +36,17 @@ def due(count: int) -> Iterator[Document]:
         yield {**_user(number, moment), **_spent(moment - ago), "first_name": name}
 
 
+def with_fields(documents: Iterator[Document]) -> Iterator[Document]:
+    """The same users with the fields that the message of :mod:`benchmarks.messages` names."""
+    for number, user in enumerate(documents):
+        yield {
+            **user,
+            "last_picture": {"title": f"Picture {number}", "file_id": "A" * 40},
+            "credits": 1000 + number / 2,
+            "expires_at": user["registered_at"] + timedelta(days=600),
+        }
+
+
 def idle(count: int) -> Iterator[Document]:
     """Users nobody wants to message, of the make-up that :func:`everybody` has."""
     return everybody(count, due_discount=0, due_bonus=0)
