@@ -101,7 +101,7 @@ class JournaledPassStore(MongoPassStore):
         try:
             lost = (await super().confirm(records)).unrecorded
             overwritten = [record for record in lost if id(record) not in nowhere]
-        except OzhError as second:  # what the journal has, the next sweep copies
+        except Exception as second:  # what the journal has, the next sweep copies
             lost, overwritten, error = records, [], error or second
         if not error:
             await self._after_confirm(records)
@@ -110,13 +110,13 @@ class JournaledPassStore(MongoPassStore):
 
     async def _confirm_in_journal(
         self, records: Sequence[OutcomeRecord]
-    ) -> tuple[list[OutcomeRecord], OzhError | None]:
+    ) -> tuple[list[OutcomeRecord], Exception | None]:
         """The outcomes that the journal does not have, and why."""
         usable = [record for record in records if record.recipient.chat_id]
         unusable = [record for record in records if not record.recipient.chat_id]
         try:
             return [*unusable, *await self.journal.confirm(usable)], None
-        except OzhError as error:
+        except Exception as error:  # also a bug, which must not hide what stands nowhere
             return list(records), error
 
     async def _release_both(self, ids: Sequence[Any], claim_id: str, query: Query) -> None:

@@ -52,7 +52,10 @@ class Facts:
 def final_error(
     reason: OzhError | None, counts: OutcomeCounts, delivered_unrecorded: int, campaign: str
 ) -> OzhError | None:
-    """The error of the whole pass, given the reason of its early end, or None."""
+    """The error of the whole pass, given the reason of its early end, or None.
+
+    What is recorded nowhere comes before any reason, a bug too: it needs a person, with its log.
+    """
     if delivered_unrecorded:
         return _unrecorded(reason, delivered_unrecorded, campaign)
     if isinstance(reason, Unavailable) and counts.sent:

@@ -46,14 +46,12 @@ class Recorder:
     async def _write(self, records: Sequence[OutcomeRecord]) -> None:
         try:
             confirmation = await self._context.store.confirm(records)
-        except OzhError as error:
-            self._context.stop.set(error)
-            confirmation = Confirmation(unrecorded=records)
-        except Exception as bug:
-            self._context.stop.set_bug(bug)
-            confirmation = Confirmation(unrecorded=records)
-        if confirmation.error:
+        except Exception as error:
+            confirmation = Confirmation(unrecorded=records, error=error)
+        if isinstance(confirmation.error, OzhError):
             self._context.stop.set(confirmation.error)
+        elif confirmation.error:
+            self._context.stop.set_bug(confirmation.error)
         self._queues.counts.overwritten += len(confirmation.overwritten)
         self._count_unrecorded(records, {id(record) for record in confirmation.unrecorded})
 

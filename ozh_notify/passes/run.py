@@ -204,7 +204,7 @@ class Pass:
         counts = self.delivery.counts if self.delivery else OutcomeCounts()
         return self._facts.result(
             counts,
-            bug or self._final_error(counts),
+            self._final_error(bug, counts),
             campaign=self.campaign.name,
             run_id=self.run_id,
             version=self._version,
@@ -217,6 +217,6 @@ class Pass:
             closed=self._closed,
         )
 
-    def _final_error(self, counts: OutcomeCounts) -> OzhError | None:
+    def _final_error(self, bug: OzhError | None, counts: OutcomeCounts) -> OzhError | None:
         unrecorded = self.delivery.delivered_unrecorded if self.delivery else 0
-        return final_error(self.stop.reason, counts, unrecorded, self.campaign.name)
+        return final_error(bug or self.stop.reason, counts, unrecorded, self.campaign.name)

@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Any
 
 from ozh_notify.campaigns import Campaign
-from ozh_notify.errors import OzhError
 from ozh_notify.users.recipient import Recipient
 from ozh_notify.users.state_update import Pipeline, sent_update, state_update
 
@@ -84,8 +83,8 @@ class Confirmation:
     """Outcomes that are nowhere in the database, which was read again to be sure."""
     overwritten: Sequence[OutcomeRecord] = ()
     """Outcomes that the journal has; somebody replaced the user's document meanwhile."""
-    error: OzhError | None = None
-    """Why a place could not be written to; the pass stops."""
+    error: Exception | None = None
+    """Why a place could not be written to; the pass stops. Other than an `OzhError`, a bug."""
 
 
 def was_messaged(state: Any) -> bool:
