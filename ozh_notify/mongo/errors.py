@@ -62,6 +62,11 @@ PERMANENT_CODES = (
 )
 """Codes that only a person can mend: exit 78. All others pass by themselves, as far as we know."""
 
+NO_INDEX = (
+    ": without its index it reads the whole collection. "
+    "ozh-notify indexes shows what is missing, ozh-notify indexes --create makes it"
+)
+
 
 class DocumentRefused(ConfigError):
     """The server refuses to update single documents; others can be written."""
@@ -78,7 +83,7 @@ def translate_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise translate(error, doing) from error
+        raise translate(error, doing, is_search=True) from error
 
 
 @contextmanager
@@ -123,8 +128,11 @@ def is_about_documents(error: PyMongoError) -> bool:
     return bool(codes) and all(code in allowed for code in codes)
 
 
-def translate(error: PyMongoError, doing: str) -> OzhError:
-    """The driver's error in this program's words, most specific first; it holds no secret."""
+def translate(error: PyMongoError, doing: str, *, is_search: bool = False) -> OzhError:
+    """The driver's error in this program's words, most specific first; it holds no secret.
+
+    ``is_search``: a missing index may be why it took too long.
+    """
     codes, text = codes_of(error), driver_text(error)
     if AUTHENTICATION_FAILED in codes or (ATLAS_ERROR in codes and "auth" in text.lower()):
         return ConfigError(
@@ -142,10 +150,7 @@ def translate(error: PyMongoError, doing: str) -> OzhError:
         return DocumentRefused(f"MongoDB refused to {doing}: {text}{more}", text)
     # The driver gives its own error of this code where it has not asked a server.
     if OUT_OF_TIME in codes and "remaining timeout" not in str(error):
-        return Unavailable(
-            f"MongoDB could not {doing} in time: without its index it reads the whole collection. "
-            "ozh-notify indexes shows what is missing, ozh-notify indexes --create makes it"
-        )
+        return Unavailable(f"MongoDB could not {doing} in time{NO_INDEX if is_search else ''}")
     if is_transient(error):
         if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure) or error.timeout:
             return Unavailable(f"MongoDB cannot be reached to {doing}: {text}")

@@ -50,7 +50,8 @@ class Retry:
             except PyMongoError as error:
                 late = time.monotonic() + pause > min(give_up_at, self._give_up_at)
                 if late or not is_transient(error):
-                    raise translate(error, doing) from error
+                    is_search = seconds > WRITE_SECONDS
+                    raise translate(error, doing, is_search=is_search) from error
                 log.warning("could not %s, trying again: %s", doing, type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
