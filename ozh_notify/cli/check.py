@@ -13,7 +13,8 @@ from ozh_notify import __version__, logs
 from ozh_notify.campaigns import broken_campaigns, registry
 from ozh_notify.cli.arguments import AsJson
 from ozh_notify.cli.options import GlobalOptions, campaign_settings, now
-from ozh_notify.cli.output import Redact, count, print_json, print_line, print_table
+from ozh_notify.cli.output import Redact, print_json, print_line, print_table
+from ozh_notify.wording import counted
 
 if TYPE_CHECKING:
     from ozh_notify.operator.check import CheckResult
@@ -99,7 +100,7 @@ def print_check(results: Sequence[CheckResult], redact: Redact) -> None:
     rows = [(one.subject, one.verdict.value, _finding_and_remedy(one)) for one in results]
     print_table(f"ozh-notify {__version__}: is everything ready?", ("", "", ""), rows, redact)
     numbers = Counter(one.verdict.value for one in results)
-    several = ", ".join(count(n, word) for word in ("problem", "warning") if (n := numbers[word]))
+    several = ", ".join(counted(n, word) for word in ("problem", "warning") if (n := numbers[word]))
     ready = "not ready" if numbers["problem"] else "ready"
     print_line(f"{ready}: {several}" if several else ready, redact)
 

@@ -8,7 +8,8 @@ import typer
 
 from ozh_notify.cli.arguments import AsJson, UserName
 from ozh_notify.cli.options import GlobalOptions
-from ozh_notify.cli.output import count, print_json, print_line
+from ozh_notify.cli.output import print_json, print_line
+from ozh_notify.wording import counted
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
@@ -41,7 +42,7 @@ def _set_muted(common: GlobalOptions, user: str, muted: bool, as_json: bool) -> 
     as_before = "" if changed else f": {'already muted' if muted else 'was not muted'}"
     state = "muted" if muted else "not muted"
     print_line(
-        f"{user} is {state}: changed {changed} of {count(found, 'document')}{as_before}", redact
+        f"{user} is {state}: changed {changed} of {counted(found, 'document')}{as_before}", redact
     )
 
 

@@ -112,8 +112,3 @@ def table(
         cells = ["" if cell is None else redact(str(cell)) for cell in row]
         made.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     return made
-
-
-def count(number: int, one: str, several: str | None = None) -> str:
-    """A number with its noun: ``1 delivery``, ``2 deliveries``."""
-    return f"{number} {one if number == 1 else several or f'{one}s'}"

@@ -12,8 +12,9 @@ import typer
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.arguments import AsJson, CampaignName, Yes, campaign_named
 from ozh_notify.cli.options import GlobalOptions, now
-from ozh_notify.cli.output import Redact, count, print_json, print_line
+from ozh_notify.cli.output import Redact, print_json, print_line
 from ozh_notify.errors import ConfigError, Exit
+from ozh_notify.wording import counted
 
 if TYPE_CHECKING:
     from ozh_notify.messaging.deletion import RecallOutcome
@@ -126,7 +127,7 @@ def print_due(
     redact: Redact,
 ) -> None:
     """Say how many messages there are, and how many can still be taken back."""
-    of_run = f"{campaign.name}, run {run}: {count(len(messages), 'message')}"
+    of_run = f"{campaign.name}, run {run}: {counted(len(messages), 'message')}"
     print_line(f"{of_run}, {len(due)} of them can still be taken back", redact)
 
 
@@ -158,6 +159,6 @@ def print_recalled(
 
 def confirmed(number: int) -> bool:
     """Ask on the terminal; the end of input means no."""
-    question = f"{count(number, 'message')} will be deleted from the chats. Go on? [y/N] "
+    question = f"{counted(number, 'message')} will be deleted from the chats. Go on? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -15,8 +15,9 @@ from ozh_notify.cli.arguments import AsJson, CampaignName, Yes, campaign_named, 
 from ozh_notify.cli.chat_list import named_users
 from ozh_notify.cli.deliveries import print_deliveries
 from ozh_notify.cli.options import GlobalOptions, now
-from ozh_notify.cli.output import Redact, count, print_json, print_line
+from ozh_notify.cli.output import Redact, print_json, print_line
 from ozh_notify.errors import Exit
+from ozh_notify.wording import counted
 
 if TYPE_CHECKING:
     from ozh_notify.operator.reconcile import Listing
@@ -199,7 +200,7 @@ async def settle_deliveries(asked: ReconcileArguments, chosen: Sequence[StoredDe
 def confirmed(action: Decision, number: int) -> bool:
     """Ask on the terminal; the end of input means no."""
     what = "will be messaged by the next pass" if action.value == "resend" else "will count as sent"
-    question = f"{count(number, 'user')} {what}. Go on? [y/N] "
+    question = f"{counted(number, 'user')} {what}. Go on? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
 
@@ -208,7 +209,7 @@ def print_listing(found: Listing, asked: ReconcileArguments) -> None:
     """Print the deliveries, and how many were swept or are still in a pass."""
     from ozh_notify.users.describe import moment
 
-    number = count(len(found.entries), "delivery", "deliveries")
+    number = counted(len(found.entries), "delivery", "deliveries")
     only_named = asked.which.claims and not asked.which.chats
     which = "that the log names" if only_named else f"in {asked.which.state.value}"
     print_deliveries(
@@ -218,7 +219,7 @@ def print_listing(found: Listing, asked: ReconcileArguments) -> None:
         asked.redact,
     )
     if found.swept:
-        swept = count(found.swept, "delivery", "deliveries")
+        swept = counted(found.swept, "delivery", "deliveries")
         print_line(f"{swept} of an earlier pass that died became unknown just now", asked.redact)
     if found.sending:
         until = found.sending_until
@@ -239,7 +240,7 @@ def print_settled(done: Settled, action: Decision, found: Listing, redact: Redac
     elif found.entries and not done.postponed:
         print_line("none of them was changed", redact)
     if done.postponed:
-        them = count(done.postponed, "delivery", "deliveries")
+        them = counted(done.postponed, "delivery", "deliveries")
         were = "was" if done.postponed == 1 else "were"
         print_line(
             f"{them} became unknown just now and {were} not settled: look, then run it again",

@@ -12,8 +12,9 @@ from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.cli.arguments import AnyCampaignName, AsCsv, AsJson, campaign_named
 from ozh_notify.cli.deliveries import print_deliveries
 from ozh_notify.cli.options import GlobalOptions, now
-from ozh_notify.cli.output import Redact, count, print_csv, print_json, print_line, print_table
+from ozh_notify.cli.output import Redact, print_csv, print_json, print_line, print_table
 from ozh_notify.cli.pass_options import parse_moment
+from ozh_notify.wording import counted
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
@@ -106,7 +107,7 @@ def show_run(campaign: Campaign, run: str, redact: Redact, *, as_json: bool, as_
     elif as_csv:
         print_deliveries_csv(entries, redact)
     else:
-        title = f"{campaign.name}, run {run}: {count(len(entries), 'user')}"
+        title = f"{campaign.name}, run {run}: {counted(len(entries), 'user')}"
         print_deliveries(title, entries, campaign.settings, redact, by_run=False)
 
 
@@ -169,7 +170,7 @@ def _meaning(state: str, campaign: str, held: int) -> str:
 
 def _sending_line(sending: SendingRun, settings: Settings) -> str:
     """Which run it is, and when it is sure that it died."""
-    number = count(sending.users, "user")
+    number = counted(sending.users, "user")
     until = f"until {_time(sending.until, settings)} at the latest"
     return f"run {sending.run or '?'} is sending to {number} {until}; later they are unknown"
 

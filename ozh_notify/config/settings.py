@@ -177,6 +177,9 @@ class Settings(BaseModel):
 SEND_LIMIT = timedelta(seconds=20)
 """The longest a single request to Telegram may take, connection included."""
 
+MAX_IN_FLIGHT = 256
+"""The most requests in flight; so many are used only where rate x latency needs them."""
+
 LEASE_MARGIN = timedelta(minutes=10)
 """Time for clocks that differ and for writes that are repeated."""
 

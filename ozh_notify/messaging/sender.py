@@ -12,7 +12,7 @@ from telegram.constants import ParseMode
 from telegram.error import TelegramError
 from telegram.warnings import PTBUserWarning
 
-from ozh_notify.config.settings import Settings
+from ozh_notify.config.settings import MAX_IN_FLIGHT, Settings
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.logs import Redactor
 from ozh_notify.messaging.classify import classify, is_media_refusal, unknown, why_refused
@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 KEPT_KEYBOARDS = 1000
 """Keyboards kept ready for Telegram: most users have the same one."""
-
-MAX_IN_FLIGHT = 256
-"""The most requests in flight; so many are used only where rate x latency needs them."""
 
 
 class TelegramSender:

@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
-from ozh_notify.config.settings import SEND_LIMIT, local
+from ozh_notify.config.settings import MAX_IN_FLIGHT, SEND_LIMIT, local
 from ozh_notify.errors import Incomplete
 from ozh_notify.messaging.composer import Unrenderable
 from ozh_notify.passes.breaker import Breaker
@@ -20,7 +20,7 @@ from ozh_notify.users.recipient import Recipient
 
 log = logging.getLogger(__name__)
 
-MIN_IN_FLIGHT, MAX_IN_FLIGHT = 4, 256
+MIN_IN_FLIGHT = 4
 MAX_UNWRITTEN_SECONDS = 0.25
 MIN_UNWRITTEN, MAX_UNWRITTEN = 10, 500
 """Sending pauses while more outcomes wait to be written than we send in this time (within these

@@ -8,8 +8,8 @@ from typing import Any
 from ozh_notify.errors import Exit, Incomplete, OzhError, Unavailable, Unrecorded
 from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.result import DryRunDetails, Result
-from ozh_notify.passes.wording import counted
 from ozh_notify.users.candidates import Candidates
+from ozh_notify.wording import counted
 
 
 @dataclass

@@ -12,10 +12,10 @@ from ozh_notify.config.problem import render
 from ozh_notify.errors import ConfigError, Refused
 from ozh_notify.passes.ports import PassStore
 from ozh_notify.passes.result import PassOptions
-from ozh_notify.passes.wording import counted
 from ozh_notify.users import field_mapping
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidates
+from ozh_notify.wording import counted
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from ozh_notify.errors import OzhError, Unrecorded
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.queues import DeliveryQueues, OutcomeCounts
 from ozh_notify.passes.unrecorded import log_unrecorded
-from ozh_notify.passes.wording import counted
 from ozh_notify.users.delivery_state import Confirmation, OutcomeRecord, State
+from ozh_notify.wording import counted
 
 log = logging.getLogger(__name__)
 

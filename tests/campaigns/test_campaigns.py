@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Button, registry
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.users import ago, user
+from tests.helpers.users import Users, ago, user
 
-Users = Collection[dict[str, Any]]
 DISCOUNT = "from ozh_notify.campaigns.discount import Discount\n"
 DOCS = Path(__file__).parents[2] / "docs" / "campaigns.md"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Kind, registry
 from ozh_notify.campaigns.registry import COMMANDS
@@ -18,9 +17,8 @@ from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.options_file import FLAGS, MEDIA
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.users import ago, user
+from tests.helpers.users import Users, ago, user
 
-Users = Collection[dict[str, Any]]
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 WIN_BACK = """\

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify import __version__
 from ozh_notify.cli import run
@@ -24,9 +23,7 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.conftest import OZH, Finished, Ozh
 from tests.helpers.result_keys import RESULT_KEYS
-from tests.helpers.users import bonus_user, discount_user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, bonus_user, discount_user
 
 ESCAPE = "\x1b"
 COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-9]|4[0-9]|9[0-7]|10[0-7])\b[0-9;]*m")

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from bson import Int64
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
 from ozh_notify.cli import run
@@ -18,13 +17,12 @@ from ozh_notify.config.load import load
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
     user,
 )
-
-Users = Collection[dict[str, Any]]
 
 
 def chats(bot_api: BotApiServer) -> list[int]:

@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import pymongo
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify import logs
 from ozh_notify.config.load import load
@@ -26,9 +25,8 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.cli.test_cli import wait_until
 from tests.conftest import API_KEY, PASSWORD, TOKEN, Finished, Ozh
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
-Users = Collection[dict[str, Any]]
 SECRET_PART = TOKEN.partition(":")[2]
 ODD = 'odd"p\\w@rd/%-Ж'
 """A password whose written form differs from what it is, in a URI and in JSON."""

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.config.load import load
 from ozh_notify.errors import ConfigError
 from ozh_notify.mongo.client import connect
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import PASSWORD, TOKEN, Ozh
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
-Users = Collection[dict[str, Any]]
 INFO = re.compile(r"\d{4}-\d\d-\d\d \S+ INFO ")
 
 

@@ -10,14 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.helpers import daemon_namespace
-from tests.helpers.users import bonus_user, discount_user
+from tests.helpers.users import Users, bonus_user, discount_user
 
 pytestmark = pytest.mark.deploy
 
@@ -30,7 +28,6 @@ ASSIGNED = dict(line.split("=", 1) for line in LINES if re.match(r"\w+=", line))
 ENTRIES = [line.split(" ", 5) for line in LINES if not re.match(r"\w+=", line)]
 BONUS, DISCOUNT = "ozh-notify-daily-bonus", "ozh-notify-discount"
 
-Users = Collection[dict[str, Any]]
 
 CRON = r"""
 rm -rf /etc/crontab /etc/cron.d/* /dev/log   # only what stands in our crontab may run

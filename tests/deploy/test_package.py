@@ -8,23 +8,19 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify import __version__
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
 pytestmark = pytest.mark.deploy
 
 ROOT = Path(__file__).parents[2]
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
-
-Users = Collection[dict[str, Any]]
 
 
 def python(version: str) -> str | None:

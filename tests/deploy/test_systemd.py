@@ -8,16 +8,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.config.settings import SECRETS, variables
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, TOKEN
 from tests.helpers import daemon_namespace
-from tests.helpers.users import bonus_user, discount_user
+from tests.helpers.users import Users, bonus_user, discount_user
 
 pytestmark = pytest.mark.deploy
 
@@ -27,7 +25,6 @@ SERVICE = UNITS / "ozh-notify@.service"
 TIMERS = {name: UNITS / f"ozh-notify@{name}.timer" for name in ("discount", "daily-bonus")}
 WORST_SCORE = 1.5
 
-Users = Collection[dict[str, Any]]
 Systemctl = Callable[..., str]
 
 analyze = pytest.mark.skipif(

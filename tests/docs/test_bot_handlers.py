@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from tests.conftest import Ozh
 from tests.helpers import markdown
-from tests.helpers.users import ago, user
+from tests.helpers.users import Users, ago, user
 
-Users = Collection[dict[str, Any]]
 RUNNER = Path(__file__).with_name("bot_handlers.py")
 BENCH = markdown.ROOT / ".venv-bench/bin/python"
 """Where aiogram is: its versions of pydantic and pymongo are not those of the tests."""

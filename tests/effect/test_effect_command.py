@@ -11,7 +11,7 @@ import pytest
 from pymongo.collection import Collection
 
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
+from tests.helpers.users import Users
 
 Journal = Collection[dict[str, Any]]
 NOW = datetime.now(timezone.utc)

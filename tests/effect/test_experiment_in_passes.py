@@ -12,8 +12,8 @@ import pytest
 from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, deliveries, ended, failing, states, wait_until
-from tests.helpers.users import bonus_user, discount_user
+from tests.helpers.passes import chats, deliveries, ended, failing, states, wait_until
+from tests.helpers.users import Users, bonus_user, discount_user
 
 LATER = (datetime.now(timezone.utc) + timedelta(days=9)).date().isoformat()
 SETTINGS: dict[str, Any] = {

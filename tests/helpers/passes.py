@@ -14,14 +14,13 @@ from zoneinfo import ZoneInfo
 
 import pymongo
 import pytest
-from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from ozh_notify import __version__
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
+from tests.helpers.users import Users
 
-Users = Collection[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 APP = f"ozh-notify {__version__}"
 """The program's name at the server; the tests' own clients have none, and no fault hits them."""

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from pymongo.collection import Collection
-
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
 from ozh_notify.mongo.journaled_store import JournaledPassStore
 from ozh_notify.users.delivery_state import Outcome
 from ozh_notify.users.recipient import Recipient
+from tests.helpers.users import Users
 
 T = TypeVar("T")
-Users = Collection[dict[str, Any]]
 
 UTC = timezone.utc
 MOSCOW = timedelta(hours=3)

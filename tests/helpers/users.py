@@ -6,6 +6,12 @@ import itertools
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pymongo
+from pymongo.collection import Collection
+
+Users = Collection[dict[str, Any]]
+Client = pymongo.MongoClient[dict[str, Any]]
+
 _chats = itertools.count(1000)
 
 
@@ -40,6 +46,12 @@ def discount_user(**fields: Any) -> dict[str, Any]:
     """A user the discount is for."""
     eligible = {"generations_count": 1, "balance": 0, "first_generation_at": ago(hours=30)}
     return user(**{**eligible, **fields})
+
+
+def discount_users(count: int, **fields: Any) -> list[dict[str, Any]]:
+    """Users of the discount, newest first."""
+    first = [ago(hours=30, minutes=n) for n in range(count)]
+    return [discount_user(first_generation_at=moment, **fields) for moment in first]
 
 
 def bonus_user(**fields: Any) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from ozh_notify.messaging.composer import PREVIEW_RUN, Composer
 from ozh_notify.messaging.message import Media, Message, MessageButton
 from ozh_notify.sandbox.botapi.client import BotApiServer, ReceivedMessage
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
 FILE_ID = "AgACAgIAAxkBAAIBB2abcdef-_0123"
 BUTTON = '[[button]]\ntext = "Открыть"\n'

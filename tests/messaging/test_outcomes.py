@@ -14,11 +14,10 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Ozh
 from tests.helpers.passes import (
     FAR,
-    Users,
     clock_shows,
     zone_of,
 )
-from tests.helpers.users import ago, now, user
+from tests.helpers.users import Users, ago, now, user
 
 MONTH = timedelta(days=30)
 

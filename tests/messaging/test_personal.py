@@ -19,8 +19,7 @@ from ozh_notify.messaging.composer import Composer
 from ozh_notify.messaging.html import TEXT_LIMIT, parse
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
 DAY = datetime(2026, 12, 5, 22, 30, tzinfo=timezone.utc)
 

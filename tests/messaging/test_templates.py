@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
@@ -25,9 +24,8 @@ from ozh_notify.messaging.template_files import (
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.recipient import clean_name, parse_language
 from tests.conftest import Ozh
-from tests.helpers.users import bonus_user, discount_user
+from tests.helpers.users import Users, bonus_user, discount_user
 
-Users = Collection[dict[str, Any]]
 CAMPAIGNS = ("discount", "daily-bonus")
 Compose = Callable[..., Composer]
 

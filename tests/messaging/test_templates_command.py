@@ -9,8 +9,7 @@ import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
 ALONE: dict[str, Any] = {"MONGO_URI": None, "MONGO_DB_NAME": None, "TELEGRAM_BOT_TOKEN": None}
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 from telegram.error import TelegramError
 
 from ozh_notify.config.load import load
@@ -33,9 +32,8 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.sandbox.mongo import free_port
 from ozh_notify.users.delivery_state import FailureCause, State
 from tests.conftest import PASSWORD, TOKEN, Ozh
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
-Users = Collection[dict[str, Any]]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HELLO = Message("hello")
 

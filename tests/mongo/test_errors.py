@@ -19,8 +19,7 @@ from ozh_notify.errors import ConfigError, Unavailable
 from ozh_notify.mongo.client import connect
 from ozh_notify.mongo.errors import is_about_documents, is_transient, translate
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
 
 def refused(code: int, text: str = "what the server says") -> OperationFailure:

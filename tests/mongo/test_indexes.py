@@ -8,7 +8,6 @@ from typing import Any
 
 import pymongo
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Index, registry
 from ozh_notify.config import load as load_module
@@ -17,9 +16,7 @@ from ozh_notify.users.indexes import compare, existing, recommended
 from tests.cli.test_cli import on_a_terminal
 from tests.conftest import Ozh
 from tests.helpers.mongo_commands import heard
-from tests.helpers.users import user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, user
 
 USERS = ["ozh_discount", "ozh_discount_claim", "ozh_daily_bonus", "ozh_daily_bonus_claim"]
 JOURNAL = [

@@ -10,8 +10,8 @@ from pymongo.errors import OperationFailure
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, deliveries, states
-from tests.helpers.users import ago, bonus_user, discount_user
+from tests.helpers.passes import chats, deliveries, states
+from tests.helpers.users import Users, ago, bonus_user, discount_user
 
 DAWN = datetime(1, 1, 1, tzinfo=timezone.utc)
 DUSK = datetime(9999, 12, 31, tzinfo=timezone.utc)

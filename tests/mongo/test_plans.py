@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config import load as load_module
@@ -27,6 +26,7 @@ from ozh_notify.users.settlement import DeliveryFilter
 from tests.conftest import server_kind
 from tests.helpers.mongo_commands import Command, heard
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
@@ -39,7 +39,6 @@ pytestmark = pytest.mark.skipif(
     reason="needs secantusd-rs or mongod: this server's planner is not MongoDB's",
 )
 
-Users = Collection[dict[str, Any]]
 Documents = list[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 NEAR_ONE = 1.1

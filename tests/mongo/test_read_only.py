@@ -11,25 +11,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pymongo
 import pytest
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import wait_until
 from tests.conftest import PASSWORD, Ozh
 from tests.helpers.users import (
+    Client,
+    Users,
     ago,
     bonus_user,
     discount_user,
     user,
 )
 
-Users = Collection[dict[str, Any]]
-Client = pymongo.MongoClient[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 

@@ -8,7 +8,6 @@ from socket import gethostname
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.errors import ConfigError, Exit
 from ozh_notify.logs import Redactor
@@ -17,9 +16,8 @@ from ozh_notify.monitoring import digest
 from ozh_notify.passes.result import Result
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.users import discount_user
+from tests.helpers.users import Users, discount_user
 
-Users = Collection[dict[str, Any]]
 ADMIN = 424242
 
 

@@ -13,14 +13,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify import logs
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.users import discount_user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, discount_user
 
 
 def lines(text: str) -> list[dict[str, Any]]:

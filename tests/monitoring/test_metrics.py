@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pymongo.collection import Collection
 
 from ozh_notify.monitoring.metrics import PassMetrics
 from ozh_notify.monitoring.targets import Targets
@@ -21,9 +20,8 @@ from ozh_notify.passes.result import Result
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers import watching
-from tests.helpers.users import bonus_user, discount_user
+from tests.helpers.users import Users, bonus_user, discount_user
 
-Users = Collection[dict[str, Any]]
 LAST_SUCCESS = "ozh_notify_last_success_timestamp_seconds"
 
 

@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.errors import ConfigError
 from ozh_notify.logs import Redactor
@@ -18,9 +17,7 @@ from ozh_notify.passes.result import Result
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Ozh
 from tests.helpers import watching
-from tests.helpers.users import discount_user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, discount_user
 
 
 def test_a_pass_says_start_and_then_its_exit_code_with_its_result(

@@ -9,7 +9,6 @@ from typing import Any
 
 import pymongo
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify import __version__
 from ozh_notify.campaigns import registry
@@ -20,6 +19,7 @@ from tests.cli.test_cli import on_a_terminal
 from tests.conftest import PASSWORD, Finished, Ozh
 from tests.helpers import watching
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
@@ -27,7 +27,6 @@ from tests.helpers.users import (
     user,
 )
 
-Users = Collection[dict[str, Any]]
 NOWHERE = "mongodb://127.0.0.1:1/db"
 NOBODY = "http://127.0.0.1:1"
 OFFER: dict[str, Any] = {

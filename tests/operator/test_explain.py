@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from bson import Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
-from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from ozh_notify.campaigns import registry
@@ -20,6 +19,7 @@ from ozh_notify.operator.explain import Explanation, explain
 from ozh_notify.users.describe import condition, value
 from tests.conftest import Ozh
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
@@ -27,7 +27,6 @@ from tests.helpers.users import (
     user,
 )
 
-Users = Collection[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 

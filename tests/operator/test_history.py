@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
-from tests.helpers.users import ago, bonus_user, discount_user
+from tests.helpers.users import Users, ago, bonus_user, discount_user
 
 
 def test_history_tells_every_delivery_of_a_user_the_newest_first(

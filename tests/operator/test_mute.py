@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
     user,
 )
-
-Users = Collection[dict[str, Any]]
 
 
 def kept(users: Users, document: dict[str, Any]) -> dict[str, Any]:

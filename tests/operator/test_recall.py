@@ -8,13 +8,8 @@ import pymongo
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, ended, failing, wait_until
-from tests.helpers.users import ago, discount_user
-
-
-def people(count: int) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    return [discount_user(first_generation_at=ago(hours=30, minutes=n)) for n in range(count)]
+from tests.helpers.passes import chats, ended, failing, wait_until
+from tests.helpers.users import Users, discount_users
 
 
 def deleted(bot_api: BotApiServer) -> list[int]:
@@ -27,7 +22,7 @@ def test_the_messages_of_a_run_are_taken_back_and_each_refusal_is_told(
 ) -> None:
     """The deliveries stay `sent`, nobody gets the message again, and a second time does nothing."""
     journal = users.database.ozh_notify_journal
-    who = people(6)
+    who = discount_users(6)
     users.insert_many(who)
     run = ozh("discount", "--json").json()["run_id"]
     other = [user["telegram_id"] for user in who]
@@ -63,7 +58,7 @@ def test_a_run_whose_message_was_sent_once_more_is_taken_back_too(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """The wrong price went out, then the right one: only the wrong one goes."""
-    users.insert_many(people(2))
+    users.insert_many(discount_users(2))
     wrong = ozh("discount", "--json").json()["run_id"]
     first = {message.message_id for message in bot_api.control.messages()}
     users.update_many({}, {"$set": {"discount_offered": False}})
@@ -78,7 +73,7 @@ def test_an_interrupted_recall_goes_on_where_it_was(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """At the pacer's rate; after a signal what is left is told, and 75."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     run = ozh("discount", "--json").json()["run_id"]
     line = ("recall", "discount", "--run", run, "--yes", "--json")
     process = ozh.start(*line, OZH_RATE_LIMIT="10")
@@ -96,7 +91,7 @@ def test_an_interrupted_recall_goes_on_where_it_was(
 
 def test_recall_refuses_what_it_cannot_do(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """An unknown run, no journal, no terminal to confirm on, another bot's messages."""
-    users.insert_many(people(1))
+    users.insert_many(discount_users(1))
     run = ozh("discount", "--json").json()["run_id"]
     assert ozh("recall", "discount", "--run", run).code == 2
     unknown = ozh("recall", "discount", "--run", "x", "--yes")
@@ -120,7 +115,7 @@ def test_an_error_loses_the_record_of_no_other_deletion(
     The one that could not be recorded is named, nothing more is deleted, and the error is the
     command's.
     """
-    users.insert_many(people(60))
+    users.insert_many(discount_users(60))
     run = ozh("discount", "--json").json()["run_id"]
     bot_api.control.rules([{"do": "slow", "method": "deleteMessage", "seconds": 0.3}])
     line = ("recall", "discount", "--run", run, "--yes", "--json")

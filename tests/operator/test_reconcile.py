@@ -10,18 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, Ozh
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
     now,
 )
 
-Users = Collection[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
@@ -19,7 +19,6 @@ from tests.helpers.users import (
     user,
 )
 
-Users = Collection[dict[str, Any]]
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 IN_DAYS = now() + timedelta(days=9)
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.cli.test_cli import wait_until
@@ -19,9 +18,7 @@ from tests.helpers.odd_users import (
     check_reached,
     insert,
 )
-from tests.helpers.users import ago, discount_user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, ago, discount_user
 
 
 def offered(kind: str, state: str, count: int = 1, **fields: Any) -> list[Someone]:

@@ -13,13 +13,14 @@ from bson import ObjectId
 from ozh_notify.campaigns.discount import Discount
 from ozh_notify.clock import Clock
 from ozh_notify.config.load import load
+from ozh_notify.config.settings import MAX_IN_FLIGHT
 from ozh_notify.messaging.composer import Composer
 from ozh_notify.messaging.message import Message
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.claimer import batch_size
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.delivery import DeliveryLoop
-from ozh_notify.passes.dispatcher import MAX_IN_FLIGHT, MAX_UNWRITTEN
+from ozh_notify.passes.dispatcher import MAX_UNWRITTEN
 from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.recorder import MAX_WRITE_BATCH

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from bson import Code
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
@@ -21,9 +20,7 @@ from tests.helpers.odd_users import (
     insert,
     put,
 )
-from tests.helpers.users import ago, bonus_user, discount_user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, ago, bonus_user, discount_user
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 TICK = timedelta(milliseconds=1)

@@ -19,7 +19,6 @@ from ozh_notify.users.delivery_state import State, hold_until
 from tests.conftest import Ozh
 from tests.helpers.passes import (
     FAR,
-    Users,
     as_if_now,
     chats,
     clock_shows,
@@ -27,7 +26,7 @@ from tests.helpers.passes import (
     ended,
     zone_of,
 )
-from tests.helpers.users import ago, bonus_user
+from tests.helpers.users import Users, ago, bonus_user
 from tests.torture.environment import WRAPPER
 
 UTC = timezone.utc

@@ -15,7 +15,6 @@ from tests.conftest import Ozh
 from tests.helpers.passes import (
     FAR,
     MovableClock,
-    Users,
     chats,
     check_states,
     deliveries,
@@ -24,9 +23,11 @@ from tests.helpers.passes import (
     wait_until,
 )
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
+    discount_users,
     now,
 )
 
@@ -39,12 +40,6 @@ def claimed(**fields: Any) -> dict[str, Any]:
     at = ago(minutes=20)
     delivery = {"state": "sending", "hold_until": at + LEASE, "claim": "run-1-1", "run": "run-1"}
     return {**delivery, "at": at, "attempts": 1, **fields}
-
-
-def people(count: int, **fields: Any) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    first = [ago(hours=30, minutes=n) for n in range(count)]
-    return [discount_user(first_generation_at=moment, **fields) for moment in first]
 
 
 # --- the sweep ---
@@ -177,7 +172,7 @@ def test_a_user_who_stops_qualifying_between_scan_and_claim_is_not_messaged(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """They are counted as skipped, deleted users too; their documents are left alone."""
-    who = people(20)
+    who = discount_users(20)
     users.insert_many(who)
     process = ozh.start("discount", "--json", "--rate", "8")
     wait_until(lambda: chats(bot_api), "the first message")
@@ -199,7 +194,7 @@ def test_a_chat_id_that_became_unusable_is_left_in_retry_and_reported(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Claimed and not sent: 75 says that something was left; the next pass calls it invalid."""
-    who = people(20)
+    who = discount_users(20)
     users.insert_many(who)
     process = ozh.start("discount", "--json", "--rate", "8")
     wait_until(lambda: chats(bot_api), "the first message")
@@ -218,7 +213,7 @@ def test_two_passes_at_once_message_each_user_once(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Losing a claim is normal; together the passes reach everybody."""
-    users.insert_many(people(120))
+    users.insert_many(discount_users(120))
     bot_api.control.settings(latency_ms=20)
     running = [ozh.start("discount", "--json", "--rate", "60") for _ in range(2)]
     results = [ended(ozh, p, 60) for p in running]
@@ -237,7 +232,7 @@ def test_a_send_starts_only_while_its_claim_is_young(
     Both batches claimed before the clock jumps are too old then; users claimed after that get
     their messages.
     """
-    users.insert_many(people(12))
+    users.insert_many(discount_users(12))
     clock = MovableClock(tmp_path)
     ozh.environment.update(clock.variables)
     process = ozh.start("discount", "--json", "--rate", "2")
@@ -353,7 +348,7 @@ async def test_a_claim_can_be_repeated_by_its_id(ozh: Ozh, users: Users) -> None
     """After an unclear answer: the same users, and attempts are counted once."""
     from ozh_notify.users.audience import Query
 
-    who = people(4)
+    who = discount_users(4)
     who[3]["ozh_notify"] = {"discount": claimed(hold_until=now() + LEASE)}
     users.insert_many(who)
     store = opened(ozh)
@@ -372,7 +367,7 @@ def test_users_of_a_killed_pass_get_no_second_message(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`kill -9`: the next pass leaves the claims alone and serves the rest, each user once."""
-    users.insert_many(people(60))
+    users.insert_many(discount_users(60))
     process = ozh.start("discount", "--rate", "40")
     wait_until(lambda: len(chats(bot_api)) >= 10, "ten messages")
     process.send_signal(signal.SIGKILL)

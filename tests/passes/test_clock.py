@@ -11,8 +11,8 @@ from ozh_notify.clock import clock_warning, difference
 from ozh_notify.errors import ConfigError
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
-from tests.helpers.passes import Users, chats, deliveries
-from tests.helpers.users import ago, discount_user, now
+from tests.helpers.passes import chats, deliveries
+from tests.helpers.users import Users, ago, discount_user, now
 from tests.torture.clocks import faked
 from tests.torture.report import Skipped
 

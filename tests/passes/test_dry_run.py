@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
@@ -21,6 +20,7 @@ from tests.helpers.odd_users import (
     put,
 )
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
@@ -32,8 +32,6 @@ from tests.users.test_eligibility import (
     GOOD,
     everybody,
 )
-
-Users = Collection[dict[str, Any]]
 
 MAKE = {"discount": discount_user, "daily-bonus": bonus_user}
 SOON = ago(hours=-2)

@@ -17,8 +17,8 @@ import pytest
 from ozh_notify.users.audience import Query
 from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State
 from ozh_notify.users.recipient import Recipient
-from tests.helpers.passes import Users
 from tests.helpers.reference_model import LEASE, START, World
+from tests.helpers.users import Users
 
 CHATS: list[Any] = [1, "1", 1.0, 1, "1", 2, 3, 3, 4]
 """The chat ids of nine documents, of four chats, in whatever type a backend writes."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.conftest import Ozh
-from tests.helpers.passes import Users
-from tests.helpers.users import ago, discount_user
+from tests.helpers.users import Users, ago, discount_user
 
 
 def test_one_warning_names_the_first_invalid_users_and_what_to_do(ozh: Ozh, users: Users) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
-import pymongo
 import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.passes import (
     FAR,
-    Users,
     chats,
     check_states,
     deliveries,
@@ -21,9 +18,8 @@ from tests.helpers.passes import (
     states,
     wait_until,
 )
-from tests.helpers.users import ago, bonus_user, discount_user, now
+from tests.helpers.users import Client, Users, ago, bonus_user, discount_users, now
 
-Client = pymongo.MongoClient[dict[str, Any]]
 LEASE = timedelta(seconds=120 + 20, minutes=10)
 
 
@@ -31,12 +27,6 @@ LEASE = timedelta(seconds=120 + 20, minutes=10)
 def journal(users: Users) -> Users:
     """The journal beside the users."""
     return users.database.ozh_notify_journal
-
-
-def people(count: int, **fields: Any) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    first = [ago(hours=30, minutes=n) for n in range(count)]
-    return [discount_user(first_generation_at=moment, **fields) for moment in first]
 
 
 def erase(users: Users) -> None:
@@ -48,7 +38,7 @@ def test_each_message_has_an_entry_with_what_came_of_it(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """The same as in the user's document, and who, when and by which pass."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     result = ozh("discount", "--json").json()
     assert (result["sent"], result["duplicates"], result["overwritten"]) == (3, 0, 0)
     for user in users.find():
@@ -69,7 +59,7 @@ def test_documents_saved_over_their_delivery_state_cost_nobody_a_second_message(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """They are claimed, found in the journal, repaired with the flag, and counted; not sent."""
-    users.insert_many(people(12))
+    users.insert_many(discount_users(12))
     assert ozh("discount", "--json").json()["sent"] == 12
     before = list(users.find().sort("_id"))
     erase(users)
@@ -107,11 +97,11 @@ def test_a_chat_in_several_documents_gets_one_message(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """Whatever type each writes the chat id in, in one batch or in several; all end as `sent`."""
-    one = people(1)[0]
+    one = discount_users(1)[0]
     one.pop("_id", None)
     forms = [5001, "5001", 5001.0, 5001]
     users.insert_many([{**one, "telegram_id": form} for form in forms])
-    users.insert_many(people(30))
+    users.insert_many(discount_users(30))
     result = ozh("discount", "--json", "--rate", "50")
     assert result.code == 0, result.err
     assert (result.json()["sent"], result.json()["duplicates"]) == (31, 3)
@@ -129,7 +119,7 @@ def test_a_second_document_made_after_the_message_is_found_out(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """As a race at /start makes one."""
-    [user] = people(1)
+    [user] = discount_users(1)
     users.insert_one(dict(user))
     assert ozh("discount", "--json").json()["sent"] == 1
     users.insert_one({**user, "telegram_id": str(user["telegram_id"])})
@@ -143,7 +133,7 @@ def test_what_was_not_delivered_is_taken_over_when_the_hold_is_over(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer, state: str
 ) -> None:
     """Its entry does not hold."""
-    [user] = people(1)
+    [user] = discount_users(1)
     users.insert_one(user)
     assert ozh("discount", "--json").json()["sent"] == 1
     bot_api.control.reset()
@@ -160,7 +150,7 @@ def test_again_sends_once_more_and_the_journal_remembers_both(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """`--again` is meant, once; the same option on another day is meant once more."""
-    users.insert_many(people(2))
+    users.insert_many(discount_users(2))
     first = ozh("discount", "--json").json()["run_id"]
     users.update_many({}, {"$set": {"discount_offered": False}})
     result = ozh("discount", "--again", "--json").json()
@@ -176,7 +166,7 @@ def test_again_messages_nobody_whose_document_alone_was_erased(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """An erased document says nothing of `sent`; the entry does, so it is sent again on purpose."""
-    users.insert_many(people(2))
+    users.insert_many(discount_users(2))
     assert ozh("discount", "--json").json()["sent"] == 2
     erase(users)
     assert ozh("discount", "--json").json()["duplicates"] == 2
@@ -187,7 +177,7 @@ def test_an_outcome_of_a_replaced_document_is_kept_by_the_journal(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """It is counted, a warning says so, and the next pass repairs the document; no error."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     bot_api.control.rules([{"do": "slow", "seconds": 1, "skip": 2}])
     process = ozh.start("discount", "--json")
     wait_until(lambda: states(users).count("sent") == 2, "two recorded")
@@ -209,7 +199,7 @@ def test_a_journal_that_refuses_ends_the_pass_and_messages_nobody(
     ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer, code: int
 ) -> None:
     """What was claimed is given back, so that the next pass takes it."""
-    users.insert_many(people(5))
+    users.insert_many(discount_users(5))
     with failing(mongo_client, "alwaysOn", failCommands=["insert"], errorCode=code):
         result = ozh("discount", "--json")
     assert result.code == 78, result.err
@@ -222,7 +212,7 @@ def test_with_the_journal_off_a_pass_works_as_without_one(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """No entry, no mark in the claim; what only the journal can promise is gone."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     result = ozh("discount", "--json", OZH_JOURNAL_COLLECTION="off")
     assert (result.code, result.json()["sent"], result.json()["duplicates"]) == (0, 3, 0)
     assert journal.count_documents({}) == 0
@@ -236,7 +226,7 @@ def test_with_the_journal_off_a_pass_works_as_without_one(
 
 def crashed(ozh: Ozh, users: Users, bot_api: BotApiServer, count: int = 3) -> None:
     """A pass is killed while its messages are under way, and its lease is over."""
-    users.insert_many(people(count))
+    users.insert_many(discount_users(count))
     bot_api.control.rules([{"do": "hang_after", "seconds": 30}])
     process = ozh.start("discount", "--json")
     wait_until(lambda: len(chats(bot_api)) == 1, "a message whose answer hangs")
@@ -365,7 +355,7 @@ def test_an_outcome_that_only_the_document_has_is_told_to_the_journal(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """The journal could not be written to in that moment."""
-    users.insert_many(people(2))
+    users.insert_many(discount_users(2))
     assert ozh("discount", "--json").json()["sent"] == 2
     past = {"state": "sending", "at": ago(minutes=30), "claimed_at": ago(minutes=30)}
     journal.update_many({"campaign": "discount", "state": "sent"}, {"$set": past})
@@ -382,7 +372,7 @@ def test_a_missing_right_on_the_journal_is_named_before_anybody_is_claimed(
     ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer, command: str
 ) -> None:
     """78 with the right, the collection, and what to do."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     before = list(users.find())
     with failing(mongo_client, "alwaysOn", failCommands=[command], errorCode=13):
         result = ozh("discount", "--json")
@@ -401,7 +391,7 @@ def test_a_token_of_another_bot_messages_nobody_unless_it_is_meant(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """The journal knows who delivered last; `--new-bot` accepts the new one, once."""
-    users.insert_many(people(2))
+    users.insert_many(discount_users(2))
     assert ozh("discount", "--json", "--limit", "1").json()["sent"] == 1
     first = journal.find_one({"_id": "bot"})
     assert first
@@ -434,7 +424,7 @@ def test_each_pass_leaves_a_document_that_says_how_it_ended(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """The keys of its result; of one that sent nothing or was refused, too; not of a dry run."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     refused = ozh("discount", "--json", "--max-recipients", "1").json()
     sent = ozh("discount", "--json").json()
     nobody = ozh("discount", "--json").json()
@@ -464,7 +454,7 @@ def test_a_pass_that_was_interrupted_says_so_in_the_journal(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
     """Within the ten seconds after a signal."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     process = ozh.start("discount", "--json", "--rate", "10")
     wait_until(lambda: len(chats(bot_api)) >= 2, "two messages")
     process.terminate()

@@ -19,7 +19,6 @@ from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh, server_kind
 from tests.helpers.passes import (
-    Users,
     chats,
     check_states,
     deliveries,
@@ -28,16 +27,10 @@ from tests.helpers.passes import (
     states,
     wait_until,
 )
-from tests.helpers.users import ago, discount_user
+from tests.helpers.users import Client, Users, discount_users
 
-Client = pymongo.MongoClient[dict[str, Any]]
 BLOCKED = 4.5
 """Seconds a command is held up: longer than one try of a write may take."""
-
-
-def people(count: int) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    return [discount_user(first_generation_at=ago(hours=30, minutes=n)) for n in range(count)]
 
 
 def disturbed(
@@ -68,7 +61,7 @@ def test_a_fault_that_passes_costs_nobody_a_message(
     fault: str, ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """Whether the write was applied or not: it is repeated by its claim id, and read back."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     once = "blockConnection" in PASSING[fault]
     result = disturbed(
         ozh, bot_api, mongo_client, "update", times=1 if once else 3, **PASSING[fault]
@@ -86,7 +79,7 @@ def test_a_claim_that_cannot_be_read_back_at_once_is_read_again(
     fault: dict[str, Any], ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The claim was applied: its users get their messages, and nobody is left behind."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     result = disturbed(ozh, bot_api, mongo_client, "find", times=4, **fault)
     assert result.code == 0, result.err
     assert result.json()["sent"] == 40
@@ -97,7 +90,7 @@ def test_users_of_a_claim_with_unknown_result_are_given_back(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The read-back keeps failing: nobody was messaged, so nobody has to wait for a lease."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     result = disturbed(ozh, bot_api, mongo_client, "find", times="alwaysOn", errorCode=13)
     assert result.code == 78, result.err
     assert 5 <= result.json()["sent"] == len(chats(bot_api)) < 40
@@ -112,7 +105,7 @@ def test_a_dry_run_without_its_reasons_shows_the_rest(
     ozh: Ozh, users: Users, mongo_client: Client
 ) -> None:
     """Counting why users are held back may fail or take too long; only these counts are lost."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     with failing(mongo_client, "alwaysOn", failCommands=["aggregate"], errorCode=50):
         result = ozh("discount", "--dry-run", "--json")
     assert result.code == 0, result.err
@@ -126,7 +119,7 @@ def test_a_server_that_stays_away_before_the_first_claim_is_69(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The claim is repeated for a bounded time; nobody is messaged or left behind."""
-    users.insert_many(people(5))
+    users.insert_many(discount_users(5))
     with failing(mongo_client, "alwaysOn", failCommands=["update"], errorCode=10107):
         result = ozh("discount", "--json")
     assert result.code == 69, result.err
@@ -142,7 +135,7 @@ def test_a_signal_while_writes_fail_ends_it_in_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """A signal ends the repeated tries at once."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     process = ozh.start("discount", "--json", "--rate", "40")
     wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
     with failing(mongo_client, "alwaysOn", failCommands=["update"], closeConnection=True):
@@ -163,7 +156,7 @@ def test_a_step_down_in_mid_pass_is_waited_for(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """A new primary is found within the time writes are repeated."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     process = ozh.start("discount", "--json", "--rate", "40")
     wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
     try:
@@ -193,7 +186,7 @@ def test_a_server_that_dies_in_mid_pass_is_74_and_what_it_missed_is_told(
     """Its memory is gone with it here: the log alone says who was reached."""
     with mongo.run(server_kind()) as server:
         with pymongo.MongoClient[dict[str, Any]](server.uri) as client:
-            client[ozh.environment["MONGO_DB_NAME"]].users.insert_many(people(40))
+            client[ozh.environment["MONGO_DB_NAME"]].users.insert_many(discount_users(40))
         process = ozh.start("discount", "--json", "--rate", "20", MONGO_URI=server.uri)
         wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
         os.killpg(server.process.pid, signal.SIGKILL)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.users import bonus_user, discount_user, user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, bonus_user, discount_user, user
 
 
 def test_the_discount_reaches_whom_it_is_for_and_is_remembered(

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import pymongo
 import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.conftest import PASSWORD, Finished, Ozh
 from tests.helpers.passes import (
-    Users,
     chats,
     deliveries,
     ended,
@@ -21,15 +18,9 @@ from tests.helpers.passes import (
     states,
     wait_until,
 )
-from tests.helpers.users import ago, discount_user
+from tests.helpers.users import Client, Users, ago, discount_users
 
-Client = pymongo.MongoClient[dict[str, Any]]
 TOLD = re.compile(r"ERROR not recorded: user .* chat (\d+): (\w+)(?: message (\d+))?$", re.M)
-
-
-def people(count: int) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    return [discount_user(first_generation_at=ago(hours=30, minutes=n)) for n in range(count)]
 
 
 def told(result: Finished) -> dict[int, tuple[str, str]]:
@@ -64,7 +55,7 @@ def test_what_could_not_be_recorded_is_told_and_reconcile_takes_the_log(
     Here the account loses the right to write. Users who were claimed and not messaged are logged
     as `retry`, and given back by the same log.
     """
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     bot_api.control.rules([{"do": "slow", "seconds": 0.5, "skip": 2}])
     process = ozh.start("discount", "--json", "--rate", "20", LOGGING_ENABLED="False")
     wait_until(lambda: len(chats(bot_api)) >= 5, "five messages")
@@ -101,7 +92,7 @@ def test_a_connection_lost_after_a_delivery_is_74_and_told(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
     """The write is repeated for a bounded time; what was delivered meanwhile is not hidden."""
-    users.insert_many(people(6))
+    users.insert_many(discount_users(6))
     bot_api.control.rules([{"do": "slow", "seconds": 1.2, "skip": 1}])
     process = ozh.start("discount", "--json", LOGGING_ENABLED="False")
     wait_until(lambda: len(chats(bot_api)) == 6, "all messages; five have no answer yet")
@@ -120,7 +111,7 @@ def test_one_document_that_is_replaced_meanwhile_is_74_and_serves_the_others(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Without a journal its outcome stands nowhere: a person must look before the next pass."""
-    who = people(6)
+    who = discount_users(6)
     users.insert_many(who)
     bot_api.control.rules([{"do": "slow", "seconds": 0.7, "chat_id": who[1]["telegram_id"]}])
     process = ozh.start("discount", "--json", OZH_JOURNAL_COLLECTION="off")
@@ -138,7 +129,7 @@ def test_three_outcomes_in_a_row_that_stand_nowhere_end_the_pass(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A backend that erases what the pass writes must not cost everybody a second message."""
-    users.insert_many(people(60))
+    users.insert_many(discount_users(60))
     bot_api.control.rules([{"do": "slow", "seconds": 0.3, "skip": 1}])
     process = ozh.start("discount", "--json", "--rate", "20", OZH_JOURNAL_COLLECTION="off")
     while process.poll() is None:
@@ -187,7 +178,7 @@ def test_a_bug_in_mid_pass_ends_it_and_hides_nothing(
     `closed_reason` fails where messages are sent, the others where outcomes are written to the
     user's document: then the journal has them, and without a journal they stand nowhere.
     """
-    users.insert_many(people(30))
+    users.insert_many(discount_users(30))
     files = {"broken.py": BUG.replace("METHOD", method).replace("COUNT", str(count))}
     (tmp_path / "broken.html").write_text("Hello!")
     result = ozh(
@@ -222,7 +213,7 @@ def test_a_bug_does_not_hide_an_outcome_that_was_held_back(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """A first refusal waits for a second one; without one it is the user's."""
-    who = people(20)
+    who = discount_users(20)
     users.insert_many(who)
     refusal = {"do": "error", "code": 400, "description": "Bad Request: message is too long"}
     bot_api.control.rules([{**refusal, "chat_id": who[0]["telegram_id"]}])
@@ -242,7 +233,7 @@ def test_a_bug_in_the_recorder_stops_the_pass_at_once(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """It does not go on sending what it cannot record."""
-    users.insert_many(people(200))
+    users.insert_many(discount_users(200))
     files = {"broken.py": BUG.replace("METHOD", "set_when_sent").replace("COUNT", "3")}
     (tmp_path / "broken.html").write_text("Hello!")
     site = install(tmp_path / "site", "broken = broken:Broken", files)

@@ -9,8 +9,8 @@ import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, deliveries
-from tests.helpers.users import ago, bonus_user, discount_user, now
+from tests.helpers.passes import chats, deliveries
+from tests.helpers.users import Users, ago, bonus_user, discount_user, now
 
 BACK: dict[str, Any] = {"OZH_FIELD_BLOCKED": "blocked", "OZH_FIELD_BLOCKED_AT": "blocked_at"}
 

@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users.candidates import Candidates, shard_of
 from tests.conftest import Finished, Ozh
-from tests.helpers.users import discount_user
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, discount_user
 
 SHARDS = 4
 MANY = 160

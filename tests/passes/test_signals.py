@@ -19,7 +19,6 @@ from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, Finished, Ozh, server_kind
 from tests.helpers.passes import (
-    Users,
     chats,
     check_states,
     deliveries,
@@ -27,16 +26,11 @@ from tests.helpers.passes import (
     states,
     wait_until,
 )
-from tests.helpers.users import ago, discount_user
+from tests.helpers.users import Users, discount_users
 
 BOTH = [signal.SIGTERM, signal.SIGINT]
 LIMIT = 10.0
 """Seconds the contract gives a pass after a signal."""
-
-
-def people(count: int) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    return [discount_user(first_generation_at=ago(hours=30, minutes=n)) for n in range(count)]
 
 
 def interrupted(
@@ -82,7 +76,7 @@ def test_a_signal_finishes_what_is_in_flight_and_gives_back_the_rest(
     moment: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """75, nobody in doubt where Telegram answers, nobody lost: the next pass serves the others."""
-    users.insert_many(people(60))
+    users.insert_many(discount_users(60))
     number, rule, requests = MOMENTS[moment]
     bot_api.control.rules([rule] if rule else [])
     bot_api.control.settings(latency_ms=30)
@@ -104,7 +98,7 @@ def test_a_signal_finishes_what_is_in_flight_and_gives_back_the_rest(
 
 def test_a_second_signal_changes_nothing(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """A second Ctrl-C does not lose messages that are in flight."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     bot_api.control.rules([{"do": "slow", "seconds": 1.5}])
     process = ozh.start("discount", "--json", "--rate", "40")
     wait_until(asked(bot_api, "sendMessage"), "the request")
@@ -120,7 +114,7 @@ def test_a_telegram_that_does_not_answer_leaves_unknown_in_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Messages in flight may have arrived; the claim stays, so that a person can settle it."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     bot_api.control.rules([{"do": "hang_after", "seconds": 60, "skip": 2}])
     process = ozh.start("discount", "--json", "--rate", "40")
     wait_until(asked(bot_api, "sendMessage", 4), "two that hang")
@@ -142,7 +136,7 @@ def test_a_hangup_that_is_ignored_stops_nothing(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Under nohup a pass outlives the session that started it."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     process = subprocess.Popen(
         ["nohup", OZH, "discount", "--json", "--rate", "20"],
         env=ozh.environment,
@@ -163,7 +157,7 @@ def test_a_signal_before_the_first_claim_claims_nobody(
     number: signal.Signals, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Here while Telegram is slow to say who the bot is."""
-    users.insert_many(people(5))
+    users.insert_many(discount_users(5))
     bot_api.control.rules([{"do": "slow", "method": "getMe", "seconds": 30}])
     process = ozh.start("discount", "--json")
     wait_until(asked(bot_api, "getMe"), "getMe")
@@ -188,7 +182,7 @@ def test_ctrl_c_during_the_imports_is_an_interruption_too(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """From the program's first line on, whatever is being loaded just then: no traceback."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     bot_api.control.rules([{"do": "slow", "method": "getMe", "seconds": 30}])
     for later in (0.0, 0.04, 0.08, 0.14, 0.22, 0.32):
         process = ozh.start("discount", "--json")
@@ -245,7 +239,7 @@ def test_as_process_1_of_a_container_it_hears_signals(
     tmp_path: Path,
 ) -> None:
     """Linux ignores them for process 1 unless it has a handler of its own; also while it loads."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     if early:
         (tmp_path / "typer.py").write_text(SLOW_IMPORT)
         ozh.environment["PYTHONPATH"] = str(tmp_path)
@@ -284,7 +278,7 @@ def test_a_signal_while_mongodb_hangs_ends_it_in_time(ozh: Ozh, bot_api: BotApiS
         pymongo.MongoClient[dict[str, Any]](server.uri) as client,
     ):
         users = client[ozh.environment["MONGO_DB_NAME"]].users
-        users.insert_many(people(40))
+        users.insert_many(discount_users(40))
         bot_api.control.rules([{"do": "hang_after", "seconds": 60, "skip": 6}])
         process = ozh.start("discount", "--json", "--rate", "20", MONGO_URI=server.uri)
         wait_until(asked(bot_api, "sendMessage", 7), "one that hangs")

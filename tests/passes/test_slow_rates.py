@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, chats, states
-from tests.helpers.users import discount_user
+from tests.helpers.passes import chats, states
+from tests.helpers.users import Users, discount_user
 
 
 def test_a_rate_below_one_message_in_three_minutes_is_refused(

@@ -41,11 +41,11 @@ from tests.helpers.reference_model import (
     Held,
     ModelDelivery,
     Runner,
-    Users,
     World,
     end_of_period,
     period_of,
 )
+from tests.helpers.users import Users
 
 PEOPLE = range(3)
 KEYS = ("discount", "daily_bonus")

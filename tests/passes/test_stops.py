@@ -19,7 +19,6 @@ from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Finished, Ozh
 from tests.helpers.passes import (
-    Users,
     chats,
     check_states,
     deliveries,
@@ -27,17 +26,11 @@ from tests.helpers.passes import (
     states,
     wait_until,
 )
-from tests.helpers.users import ago, bonus_user, discount_user
+from tests.helpers.users import Users, bonus_user, discount_user, discount_users
 from tests.torture.environment import WRAPPER
 
 CONTENT = {"do": "error", "code": 400, "description": "Bad Request: can't parse entities: tag"}
 NOT_FOUND = {"do": "not_found"}
-
-
-def people(count: int, **fields: Any) -> list[dict[str, Any]]:
-    """Users of the discount, newest first."""
-    first = [ago(hours=30, minutes=n) for n in range(count)]
-    return [discount_user(first_generation_at=moment, **fields) for moment in first]
 
 
 def stopped(result: Finished, code: int, status: str, words: str) -> dict[str, Any]:
@@ -68,7 +61,7 @@ def given_back(users: Users, key: str = "discount") -> list[dict[str, Any]]:
 
 def test_a_token_that_telegram_rejects_claims_nobody(ozh: Ozh, users: Users) -> None:
     """`getMe` comes before the first claim."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     wrong = "987654321:AAanother-token-nobody-may-see_abcdefg"
     result = ozh("discount", "--json", TELEGRAM_BOT_TOKEN=wrong)
     said = stopped(result, 78, "error", "TELEGRAM_BOT_TOKEN")
@@ -81,7 +74,7 @@ def test_a_token_that_is_revoked_in_mid_pass_gives_back_the_rest(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """401 says nothing about a user: sent messages are `sent`, the next pass takes the others."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     bot_api.control.rules([{"do": "unauthorized", "skip": 5}])
     said = stopped(ozh("discount", "--json"), 78, "error", "TELEGRAM_BOT_TOKEN")
     assert said["sent"] == len(chats(bot_api)) == 5
@@ -100,7 +93,7 @@ def test_two_refused_messages_in_a_row_are_the_templates_fault(
     delivered: int, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Both are given back, before and after a delivery; the reason is told."""
-    users.insert_many(people(12))
+    users.insert_many(discount_users(12))
     bot_api.control.rules([{**CONTENT, "skip": delivered}])
     said = stopped(ozh("discount", "--json"), 78, "error", "can't parse entities")
     assert "template" in said["error"]
@@ -116,7 +109,7 @@ def test_one_refused_message_is_that_users_and_the_pass_goes_on(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Also the first one, the last one, and two that do not follow each other."""
-    who = people(9)
+    who = discount_users(9)
     users.insert_many(who)
     refused = [who[n]["telegram_id"] for n in (0, 4, 8)]
     bot_api.control.rules([{**CONTENT, "chat_id": refused}])
@@ -142,7 +135,7 @@ def test_ten_strangers_in_a_row_before_any_delivery_mean_the_wrong_bot(
     words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Nobody pays for a wrong token with thirty days: all are given back, in every pass."""
-    users.insert_many(people(30))
+    users.insert_many(discount_users(30))
     bot_api.control.rules([STRANGERS[words]])
     for attempt in (1, 2):
         said = stopped(ozh("discount", "--json"), 78, "error", "is @ozhivlyator_demo_bot the bot")
@@ -159,7 +152,7 @@ def test_a_few_strangers_before_any_delivery_are_given_back_with_the_question(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A pass of five users must not hold them for thirty days because the bot may be wrong."""
-    users.insert_many(people(12))
+    users.insert_many(discount_users(12))
     bot_api.control.rules([NOT_FOUND])
     for _ in range(2):
         result = ozh("discount", "--json", "--limit", "5")
@@ -174,7 +167,7 @@ def test_nine_strangers_and_a_friend_are_just_that(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A delivery settles those who wait, and after one no row of strangers stops a pass."""
-    who = people(25)
+    who = discount_users(25)
     users.insert_many(who)
     strangers = [u["telegram_id"] for n, u in enumerate(who) if n != 9]
     bot_api.control.rules([{**NOT_FOUND, "chat_id": strangers}])
@@ -190,7 +183,7 @@ def test_strangers_stop_nothing_once_a_bot_has_delivered(
     """A message of an earlier pass, here of the other campaign, shows that the users know it."""
     users.insert_one(bonus_user())
     assert ozh("daily-bonus", "--json").json()["sent"] == 1
-    users.insert_many(people(12))
+    users.insert_many(discount_users(12))
     bot_api.control.rules([NOT_FOUND])
     result = ozh("discount", "--json")
     assert result.code == 0, result.err
@@ -201,7 +194,7 @@ def test_an_outage_among_strangers_holds_nobody(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Those who wait are given back, whatever ends the pass."""
-    users.insert_many(people(30))
+    users.insert_many(discount_users(30))
     bot_api.control.rules([{"do": "error", "code": 502, "skip": 4}, NOT_FOUND])
     said = stopped(ozh("discount", "--json"), 69, "error", "10 requests in a row failed")
     assert (said["unreachable"], said["unknown"]) == (0, 10)
@@ -226,7 +219,7 @@ def test_ten_refusals_with_the_same_words_are_the_bots_fault(
     delivered: int, code: int, words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Before and after a delivery: the pass stops with Telegram's words, and holds nobody."""
-    users.insert_many(people(60))
+    users.insert_many(discount_users(60))
     bot_api.control.rules([{"do": "error", "code": code, "description": words, "skip": delivered}])
     said = stopped(ozh("discount", "--json"), 78, "error", words)
     assert (said["sent"], said["rejected"]) == (delivered, 0)
@@ -241,7 +234,7 @@ def test_a_few_refusals_for_the_bot_hold_nobody_where_nothing_was_delivered(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """A small audience must not be held for thirty days because the bot is frozen."""
-    users.insert_many(people(3))
+    users.insert_many(discount_users(3))
     refusal = {"do": "error", "code": 420, "description": "FROZEN_METHOD_INVALID"}
     bot_api.control.rules([refusal])
     said = stopped(ozh("discount", "--json"), 75, "incomplete", "FROZEN_METHOD_INVALID")
@@ -253,7 +246,7 @@ def test_an_unknown_refusal_among_deliveries_is_that_users(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Nine with the same words and a delivery are nine rejected users, and the pass goes on."""
-    who = people(20)
+    who = discount_users(20)
     users.insert_many(who)
     refusal = {"do": "error", "code": 400, "description": "Bad Request: something new"}
     bot_api.control.rules([{**refusal, "chat_id": [u["telegram_id"] for u in who[:9]]}])
@@ -287,7 +280,7 @@ def test_one_chat_that_is_always_flooded_costs_nobody_else_the_message(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Beyond the budget it is given back, and the pass goes on with the next user."""
-    who = people(12)
+    who = discount_users(12)
     users.insert_many(who)
     first = who[0]["telegram_id"]
     bot_api.control.rules([{"do": "flood", "retry_after": 3600, "chat_id": first}])
@@ -300,7 +293,7 @@ def test_after_a_429_it_waits_and_goes_on_at_half_the_rate(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Further 429s do not lower the rate again; the user who met the 429 gets the message once."""
-    users.insert_many(people(21))
+    users.insert_many(discount_users(21))
     bot_api.control.rules([{"do": "flood", "retry_after": 1, "times": 2, "every": 2}])
     result = ozh("discount", "--json", "--rate", "20")
     assert result.code == 0, result.err
@@ -329,7 +322,7 @@ def test_ten_failures_in_a_row_stop_the_pass_and_stay_unknown(
     kind: str, delivered: bool, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """69 where nothing was delivered, 75 where something was; the unsent are given back."""
-    users.insert_many(people(40))
+    users.insert_many(discount_users(40))
     rule, words = TROUBLE[kind]
     bot_api.control.rules([{**rule, "skip": 7 if delivered else 0}])
     result = ozh("discount", "--json")
@@ -354,7 +347,7 @@ def test_nine_failures_in_a_row_and_a_delivery_stop_nothing(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Any answer that makes sense ends the row."""
-    users.insert_many(people(20))
+    users.insert_many(discount_users(20))
     bot_api.control.rules([{"do": "error", "code": 500, "times": 9}])
     result = ozh("discount", "--json")
     assert result.code == 0, result.err
@@ -365,7 +358,7 @@ def test_ten_timeouts_in_a_row_stop_the_pass_and_stay_unknown(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """Telegram takes each message and never answers; here a send may take one second, not 20."""
-    users.insert_many(people(30))
+    users.insert_many(discount_users(30))
     bot_api.control.rules([{"do": "hang_after", "seconds": 60, "skip": 3}])
     process = subprocess.Popen(
         [sys.executable, WRAPPER, "discount", "--json"],
@@ -410,7 +403,7 @@ def test_ten_refused_connections_before_any_delivery_are_69_and_harm_nobody(
     ozh: Ozh, users: Users
 ) -> None:
     """A request that never left the machine is not delivered: the next pass takes these users."""
-    users.insert_many(people(15))
+    users.insert_many(discount_users(15))
     with only_get_me() as url:
         result = ozh("discount", "--json", OZH_TELEGRAM_API_URL=url)
     said = stopped(result, 69, "error", "10 requests in a row failed")
@@ -422,7 +415,7 @@ def test_ten_refused_connections_before_any_delivery_are_69_and_harm_nobody(
 
 def test_a_bot_api_that_dies_in_mid_pass_is_75(ozh: Ozh, users: Users) -> None:
     """What was in flight is in doubt, what came after was refused and is given back."""
-    users.insert_many(people(60))
+    users.insert_many(discount_users(60))
     with botapi.run(tokens=(TOKEN,)) as dying:
         process = ozh.start("discount", "--json", "--rate", "40", OZH_TELEGRAM_API_URL=dying.url)
         wait_until(lambda: len(dying.control.messages()) >= 5, "five messages")

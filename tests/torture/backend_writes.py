@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.helpers.users import bonus_user, discount_user
+from tests.helpers.users import Users, bonus_user, discount_user
 from tests.torture.checker import judge
-from tests.torture.environment import Environment, Users
+from tests.torture.environment import Environment
 from tests.torture.report import Report
 
 RATE = 200

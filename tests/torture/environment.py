@@ -18,13 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pymongo
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi import client as botapi
+from tests.helpers.users import Users
 from tests.torture.checker import received
-
-Users = Collection[dict[str, Any]]
 
 TOKEN = "987654321:AAtorture-only-token_abcdefghijklmn"
 OZH = str(Path(sys.executable).with_name("ozh-notify"))

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pymongo.collection import Collection
-
 from ozh_notify.campaigns.discount import Discount
 from ozh_notify.config.load import load
 from ozh_notify.mongo.pass_store import MongoPassStore
 from ozh_notify.users.audience import Query, claimable
-from tests.helpers.users import ago, discount_user, now
-
-Users = Collection[dict[str, Any]]
+from tests.helpers.users import Users, ago, discount_user, now
 
 NO_DATES = ("soon", 5, 1.5, True, {"a": 1}, [ago(days=1)])
 GOOD = (None, ago(days=1))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from bson import Decimal128, Int64
-from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Finished, Ozh
@@ -25,13 +24,12 @@ from tests.helpers.odd_users import (
     put,
 )
 from tests.helpers.users import (
+    Users,
     ago,
     bonus_user,
     discount_user,
     user,
 )
-
-Users = Collection[dict[str, Any]]
 
 NEVER = {"missing", "null", "false"}
 """What a flag may be where its user is due."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from bson import Decimal128, Int64
-from pymongo.collection import Collection
 
 from ozh_notify.campaigns import registry
 from ozh_notify.config.load import load
@@ -16,9 +15,8 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import field_mapping
 from tests.conftest import Ozh
 from tests.helpers.odd_users import NOWHERE, put
-from tests.helpers.users import ago, bonus_user, discount_user, now
+from tests.helpers.users import Users, ago, bonus_user, discount_user, now
 
-Users = Collection[dict[str, Any]]
 Document = dict[str, Any]
 Inspect = Callable[..., field_mapping.Findings]
 
