@@ -8,9 +8,10 @@ from datetime import datetime, timezone
 import pytest
 
 from ozh_notify.cli.deliveries import print_deliveries
-from ozh_notify.cli.output import count, print_json, print_table
+from ozh_notify.cli.output import print_json, print_table
 from ozh_notify.config.load import load
 from ozh_notify.users.settlement import StoredDelivery
+from ozh_notify.wording import counted
 
 LONG = "scan of the discount: skips those offered, blocked or held inside the index; " * 4
 RUN = "20261124T080509-1234abcd"
@@ -61,10 +62,10 @@ def test_a_list_of_deliveries_fits_and_keeps_chats_and_runs_whole(
 
 def test_numbers_agree_with_their_nouns() -> None:
     """One delivery, two deliveries, no deliveries."""
-    assert [count(n, "delivery", "deliveries") for n in (0, 1, 2)] == [
+    assert [counted(n, "delivery", "deliveries") for n in (0, 1, 2)] == [
         *("0 deliveries", "1 delivery", "2 deliveries")
     ]
-    assert count(2, "user") == "2 users"
+    assert counted(2, "user") == "2 users"
 
 
 def test_json_holds_moments_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
