@@ -14,7 +14,7 @@ PACKAGE = ROOT / "ozh_notify"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PACKAGES = sorted(folder for folder in PACKAGE.rglob("*/") if (folder / "__init__.py").exists())
 
-EVERYWHERE = {"errors", "__version__"}
+EVERYWHERE = {"errors", "wording", "__version__"}
 """What any package may import."""
 ALLOWED: dict[str, set[str]] = {
     "config": set(),
@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "logs": set(),
     "errors": set(),
+    "wording": set(),
     "__init__": set(),
 }
 """The packages each package may import; read from the top, nothing imports upward."""

@@ -7,8 +7,8 @@ import pytest
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.mongo_proxy import Rule, proxy
-from tests.helpers.passes import Users, chats
-from tests.helpers.users import discount_user
+from tests.helpers.passes import chats
+from tests.helpers.users import Users, discount_user
 
 JOURNAL = "ozh_notify_journal"
 ABOUT = b"sending"

@@ -9,7 +9,7 @@ import pymongo
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.passes import chats, ended, failing, wait_until
-from tests.helpers.users import Users, discount_users
+from tests.helpers.users import Users, ago, discount_users
 
 
 def deleted(bot_api: BotApiServer) -> list[int]:
