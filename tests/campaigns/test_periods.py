@@ -18,8 +18,8 @@ from ozh_notify.config.settings import local
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import journal_entry, journal_period
 from tests.conftest import Ozh
-from tests.helpers.passes import Users, as_if_now, chats, ended
-from tests.helpers.users import user
+from tests.helpers.passes import as_if_now, chats, ended
+from tests.helpers.users import Users, user
 from tests.torture.environment import WRAPPER
 
 UTC = timezone.utc

@@ -9,9 +9,9 @@ from typing import Any
 
 from bson import Int64, ObjectId
 
-from tests.helpers.users import ago, discount_user
+from tests.helpers.users import Users, ago, discount_user
 from tests.torture.backend_writes import beside
-from tests.torture.environment import CAMPAIGNS, Environment, Users, kill
+from tests.torture.environment import CAMPAIGNS, Environment, kill
 from tests.torture.journal_checker import judge_journal, settle_journal
 from tests.torture.report import Report
 
