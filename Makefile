@@ -35,7 +35,7 @@ test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-again: $(READY) ## Run the tests that failed once more, one at a time
-	$(BIN)/python -m pytest -m "not long" --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -m "" --last-failed --last-failed-no-failures none
 
 test-deploy: $(READY) ## Run the tests of what is shipped beside the code: units, manifests, image, wheel
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "deploy and not long"
@@ -43,8 +43,8 @@ test-deploy: $(READY) ## Run the tests of what is shipped beside the code: units
 torture: $(READY) ## Do everything that can go wrong, for most of an hour
 	$(BIN)/python -m tests.torture
 
-test-long: $(READY) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m long
+test-long: $(READY) ## Run the tests that `make test` leaves out: whole tables of cases, and what takes minutes
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m long
 
 test-lowest: $(LOWEST)/.ready ## Run the tests that meet the libraries with their lowest versions
 	$(LOWEST)/bin/python -m pytest -n 3 --dist worksteal $(MEET_LIBRARIES)

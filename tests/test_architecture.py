@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -56,8 +57,13 @@ PURE = (
 )
 
 
-def imports(source: Path) -> Iterator[str]:
+@cache
+def imports(source: Path) -> frozenset[str]:
     """The top-level packages a file imports, wherever in it."""
+    return frozenset(_imports(source))
+
+
+def _imports(source: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

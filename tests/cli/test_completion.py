@@ -143,6 +143,7 @@ def test_a_mistyped_command_is_answered_with_the_nearest_one(
     assert f"'{meant}'" in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "meant"),
     [

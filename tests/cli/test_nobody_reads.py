@@ -29,6 +29,7 @@ def test_a_closed_stdout_changes_no_outcome(
     assert re.search(r"finished: ok, exit 0, eligible 2, .*took [\d.]+ s, run \S+\n$", done.err)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("options", ["", "--json"])
 def test_streams_closed_from_the_start_change_no_outcome(

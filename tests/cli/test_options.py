@@ -45,6 +45,7 @@ def zone_where_it_is(hour: int) -> str:
 # --- how many ---
 
 
+@pytest.mark.long
 def test_a_limit_serves_the_freshest_and_leaves_the_rest(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -74,6 +75,7 @@ def test_the_latest_registration_comes_first(ozh: Ozh, users: Users, bot_api: Bo
 # --- which users ---
 
 
+@pytest.mark.long
 def test_user_narrows_to_the_users_named_however_they_are_stored(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -101,6 +103,7 @@ def test_the_rate_of_the_command_line_wins(ozh: Ozh, users: Users) -> None:
     assert counts(ozh("discount", "--json", OZH_RATE_LIMIT="12.5"), "rate") == (12.5,)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "line",
     [
@@ -183,6 +186,7 @@ def test_outside_the_hours_nobody_is_messaged_unless_any_time_will_do(
     assert len(chats(bot_api)) == 1
 
 
+@pytest.mark.long
 def test_inside_the_hours_a_pass_runs(ozh: Ozh, users: Users) -> None:
     """From the minute on at which the day's reminder may go out, and when quiet hours are over."""
     users.insert_many([discount_user(), bonus_user()])
@@ -195,6 +199,7 @@ def test_inside_the_hours_a_pass_runs(ozh: Ozh, users: Users) -> None:
     assert counts(ozh("daily-bonus", "--json", **when), "status", "sent") == ("ok", 1)
 
 
+@pytest.mark.long
 def test_the_discount_does_not_wait_for_the_bonus_hour(ozh: Ozh, users: Users) -> None:
     """`OZH_DAILY_BONUS_NOT_BEFORE` is of that campaign alone."""
     users.insert_one(discount_user())
@@ -242,6 +247,7 @@ def test_the_json_is_alone_on_stdout_whatever_else_is_said(ozh: Ozh, users: User
     assert result.err.count(": sent") == 2
 
 
+@pytest.mark.long
 def test_a_pass_prints_one_line_where_stdout_is_not_a_terminal(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

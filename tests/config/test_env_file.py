@@ -193,6 +193,7 @@ def test_a_statement_of_others_is_left_out(tmp_path: Path) -> None:
     assert warnings == []
 
 
+@pytest.mark.long
 def test_the_file_of_the_working_directory_is_read_and_another_one_instead_of_it(
     ozh: Ozh, environment: dict[str, str]
 ) -> None:

@@ -25,6 +25,7 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.campaigns.test_campaigns import install
 from tests.cli.test_cli import wait_until
 from tests.conftest import API_KEY, PASSWORD, TOKEN, Finished, Ozh
+from tests.helpers.parameters import first_and_long
 from tests.helpers.users import Users, discount_user
 
 SECRET_PART = TOKEN.partition(":")[2]
@@ -88,7 +89,7 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", first_and_long(WAYS))
 def test_no_failure_shows_a_secret(way: str, log_format: str, ozh: Ozh, users: Users) -> None:
     """The fixture looks for every secret in every output; here is where they are tempted out."""
     users.insert_one(discount_user())
@@ -141,6 +142,7 @@ def guarded(folder: Path, password: str) -> Iterator[str]:
         yield f"mongodb://127.0.0.1:{port}/?directConnection=true&authSource=admin"
 
 
+@pytest.mark.long
 def test_an_odd_password_opens_and_stays_hidden_and_a_wrong_one_is_a_configuration_error(
     ozh: Ozh, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
@@ -175,6 +177,7 @@ def telltale(ozh: Ozh, tmp_path: Path, mongo_uri: str) -> Callable[..., Finished
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_neither_a_traceback_nor_a_librarys_log_line_shows_a_secret(
     log_format: str, telltale: Callable[..., Finished], mongo_uri: str
@@ -196,6 +199,7 @@ def test_neither_a_traceback_nor_a_librarys_log_line_shows_a_secret(
 ECHO = f"Bad Request: chat of https://api.example/bot{TOKEN}/sendMessage {API_KEY} {'x' * 300}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rule", "state"),
     [

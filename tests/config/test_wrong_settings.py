@@ -17,6 +17,7 @@ from ozh_notify.errors import ConfigError
 from ozh_notify.mongo.client import connect
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import PASSWORD, TOKEN, Ozh
+from tests.helpers.parameters import first_and_long
 from tests.helpers.users import Users, discount_user
 
 INFO = re.compile(r"\d{4}-\d\d-\d\d \S+ INFO ")
@@ -101,7 +102,7 @@ KINDS: dict[str, Wrong] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", first_and_long(KINDS))
 def test_a_wrong_setting_gives_one_clear_message(
     kind: str, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:

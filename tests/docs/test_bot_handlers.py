@@ -78,6 +78,7 @@ def feed(library: str, folder: Path, uri: str, users: Users, updates: list[Any])
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("library", ["aiogram", "telegram"])
 def test_the_handlers_of_the_page_remember_blocks_and_mute(
     library: str, ozh: Ozh, users: Users, mongo_uri: str, tmp_path: Path

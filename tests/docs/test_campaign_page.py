@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pymongo.collection import Collection
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
@@ -23,6 +24,7 @@ def shown(name: str) -> str:
     return str(text)
 
 
+@pytest.mark.long
 def test_the_campaign_of_the_page_runs_as_it_is_written(
     ozh: Ozh, users: Collection[dict[str, Any]], bot_api: BotApiServer, tmp_path: Path
 ) -> None:

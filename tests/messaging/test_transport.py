@@ -452,6 +452,7 @@ def test_a_proxys_address_is_made_whole(own: str, address: str) -> None:
     assert chosen.address == address
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("value", [f"ftp://user:{PASSWORD}@h:1", "http://", "socks5://h:x"])
 def test_a_proxy_that_cannot_be_used_is_named(variable: str, value: str, ozh: Ozh) -> None:

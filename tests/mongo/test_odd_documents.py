@@ -90,6 +90,7 @@ def test_a_document_that_cannot_be_settled_keeps_no_other_from_it(ozh: Ozh, user
     assert sorted(states(users)) == ["retry", "unknown"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [DAWN, DUSK])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Midway"])
 def test_a_date_at_an_end_of_the_calendar_is_nobodys_bug(
@@ -110,6 +111,7 @@ def test_a_date_at_an_end_of_the_calendar_is_nobodys_bug(
     assert settled.code == 0, settled.err
 
 
+@pytest.mark.long
 def test_a_chat_id_inside_the_id_is_found(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """The contract allows dotted paths, also into `_id`."""
     user = {**discount_user(), "_id": {"telegram": 4711, "shop": 1}}
@@ -125,6 +127,7 @@ def test_a_chat_id_inside_the_id_is_found(ozh: Ozh, users: Users, bot_api: BotAp
         assert "ollision" not in shown.err + shown.out, command
 
 
+@pytest.mark.long
 def test_an_inherited_collation_is_not_an_option_of_the_index(ozh: Ozh, users: Users) -> None:
     """The recommended indexes exist after `--create`, and a second time changes nothing."""
     users.drop()
@@ -140,6 +143,7 @@ def test_an_inherited_collation_is_not_an_option_of_the_index(ozh: Ozh, users: U
     assert shown.json()["missing"] == []
 
 
+@pytest.mark.long
 def test_the_sample_is_of_the_newest_and_costs_no_scan(ozh: Ozh, users: Users) -> None:
     """200 old users without a chat id, then 200 newer ones with: the newer ones are looked at."""
     users.insert_many({**discount_user(), "telegram_id": None} for _ in range(200))
@@ -149,6 +153,7 @@ def test_the_sample_is_of_the_newest_and_costs_no_scan(ozh: Ozh, users: Users) -
     assert result.json()["eligible"] == 200
 
 
+@pytest.mark.long
 def test_the_funnel_reads_the_population_by_its_index(ozh: Ozh, users: Users) -> None:
     """With the index there, users who are not in the population are not read."""
     users.insert_many(discount_user(discount_offered=n < 3) for n in range(8))
@@ -157,6 +162,7 @@ def test_the_funnel_reads_the_population_by_its_index(ozh: Ozh, users: Users) ->
     assert held == {"already offered": 3}
 
 
+@pytest.mark.long
 def test_a_delivery_of_one_refusing_document_is_the_only_one_not_recorded(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

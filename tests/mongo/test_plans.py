@@ -224,6 +224,7 @@ async def test_what_status_counts_for_a_morning_is_counted_by_indexes(
     assert used - {"_id_"} == {f"ozh_{campaign.key}", f"ozh_{campaign.key}_claim"} | of_journal
 
 
+@pytest.mark.long
 async def test_the_reasons_of_a_dry_run_are_counted_by_the_campaigns_index(
     campaign: Campaign, users: Users
 ) -> None:

@@ -74,6 +74,7 @@ def held_by(client: Client) -> dict[str, dict[str, dict[str, Any]]]:
 LOOKS = (*("check", "status", "indexes --json", "explain discount 77", "discount --dry-run"),)
 
 
+@pytest.mark.long
 def test_what_only_looks_leaves_every_document_and_every_list_as_it_is(
     ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer
 ) -> None:
@@ -159,6 +160,7 @@ def as_(name: str, guarded: str, password: str = PASSWORD) -> dict[str, Any]:
     return {"MONGO_URI": f"mongodb://{name}:{password}@{guarded}", "MONGO_DB_NAME": None}
 
 
+@pytest.mark.long
 def test_an_account_that_may_only_read_is_enough_for_what_only_looks(
     ozh: Ozh, guarded: str
 ) -> None:
@@ -181,6 +183,7 @@ def test_an_account_that_may_only_read_is_enough_for_what_only_looks(
         assert "left in sending" not in refused.err, "an account that may not update claims nobody"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ACCOUNTS)
 def test_an_account_is_named_where_its_rights_cannot_be_seen(
     name: str, ozh: Ozh, guarded: str
@@ -204,6 +207,7 @@ def test_the_least_role_is_enough_for_everything(
     assert len(bot_api.control.messages()) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["nobody", "reader"])
 def test_a_wrong_account_or_none_is_a_problem_of_the_configuration(
     name: str, ozh: Ozh, guarded: str

@@ -55,6 +55,7 @@ def test_users_left_unknown_are_told_with_the_command_that_settles_them(
     assert "ozh-notify reconcile discount" in told
 
 
+@pytest.mark.long
 def test_many_lost_users_are_told(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """A fifth of the pass cannot be written to: here is who."""
     people = [discount_user() for _ in range(50)]
@@ -68,6 +69,7 @@ def test_many_lost_users_are_told(ozh: Ozh, users: Users, bot_api: BotApiServer)
     assert "ozh-notify reconcile discount --state unreachable" in told
 
 
+@pytest.mark.long
 def test_a_pass_that_reached_nobody_is_told(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Few users, all of them refused: too few for "many", and nobody got anything."""
     earlier = discount_user()

@@ -191,6 +191,7 @@ async def test_what_a_wrong_setting_touches_is_not_looked_at(
 # --- servers ---
 
 
+@pytest.mark.long
 def test_an_outage_is_69_and_a_wrong_configuration_wins_over_it(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -265,6 +266,7 @@ IMPLICIT: dict[str, str | None] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("documents", "extra", "refused"),
     [

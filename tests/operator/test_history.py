@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.users import Users, ago, bonus_user, discount_user
@@ -55,6 +57,7 @@ def test_explain_names_the_entry_that_holds_a_user(
     assert f"the journal has discount:{chat} as sent, by run {run}" in told["verdict"]
 
 
+@pytest.mark.long
 def test_a_person_settles_an_unknown_whose_document_was_saved_over(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

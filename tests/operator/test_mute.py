@@ -41,6 +41,7 @@ def test_a_muted_user_gets_no_campaign_until_unmuted(
     assert passes == [1, 1]
 
 
+@pytest.mark.long
 def test_only_the_mute_changes_and_both_may_be_repeated(ozh: Ozh, users: Users) -> None:
     """The delivery state beside it stays; the answer says what was so before."""
     delivery = {"state": "sent", "run": "run-1", "at": ago(days=1), "attempts": 1}
@@ -98,6 +99,7 @@ def test_nobody_is_made_by_muting(ozh: Ozh, users: Users) -> None:
     assert users.count_documents({}) == 1
 
 
+@pytest.mark.long
 def test_another_state_field_is_muted_by_its_name(ozh: Ozh, users: Users) -> None:
     """`OZH_STATE_FIELD` names it; the usual one is left alone."""
     one = discount_user()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pymongo
+import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
@@ -54,6 +55,7 @@ def test_the_messages_of_a_run_are_taken_back_and_each_refusal_is_told(
     assert history[0]["recalled_at"]
 
 
+@pytest.mark.long
 def test_a_run_whose_message_was_sent_once_more_is_taken_back_too(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_run_whose_message_was_sent_once_more_is_taken_back_too(
     assert (again["recalled"], again["recalled before"]) == (0, 2)
 
 
+@pytest.mark.long
 def test_an_interrupted_recall_goes_on_where_it_was(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -89,6 +92,7 @@ def test_an_interrupted_recall_goes_on_where_it_was(
     assert len(set(deleted(bot_api))) == 20 == len(chats(bot_api))
 
 
+@pytest.mark.long
 def test_recall_refuses_what_it_cannot_do(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """An unknown run, no journal, no terminal to confirm on, another bot's messages."""
     users.insert_many(discount_users(1))

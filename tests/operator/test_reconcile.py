@@ -126,6 +126,7 @@ def test_a_daily_bonus_marked_sent_holds_until_the_end_of_the_claims_day(
     assert users.count_documents({"daily_bonus_claimed_today": {"$ne": False}}) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["retry", "unreachable", "rejected"])
 def test_other_states_are_settled_when_named(ozh: Ozh, users: Users, state: str) -> None:
     """`--state` picks one state; the others stay as they are."""
@@ -170,6 +171,7 @@ def test_ids_come_from_a_file_of_numbers_and_logged_lines(ozh: Ozh, users: Users
     assert states == ["sent", "sent", "unknown", "unknown"]
 
 
+@pytest.mark.long
 def test_a_logged_line_settles_the_very_claim_it_names(ozh: Ozh, users: Users) -> None:
     """At once, in `sending` too; not another user of that claim, nor another claim of that chat."""
     lease = now() + timedelta(minutes=9)
@@ -220,6 +222,7 @@ def test_what_a_pass_still_holds_is_exit_75_and_says_until_when(ozh: Ozh, users:
     assert ozh("reconcile", "discount", "--resend", "--yes").code == 0
 
 
+@pytest.mark.long
 def test_what_its_own_sweep_made_unknown_is_not_settled_unseen(ozh: Ozh, users: Users) -> None:
     """A fast clock sweeps too early: `--yes` lists it and says to run it again."""
     lapsed, doubtful = held("sending", hold_until=ago(minutes=1)), held("unknown")
@@ -233,6 +236,7 @@ def test_what_its_own_sweep_made_unknown_is_not_settled_unseen(ozh: Ozh, users: 
     assert (again.code, again.json()["settled"], again.json()["postponed"]) == (0, 1, 0)
 
 
+@pytest.mark.long
 def test_an_old_sending_is_freed_by_a_person_who_knows(ozh: Ozh, users: Users) -> None:
     """One without a usable `hold_until` or `claim` is swept by no pass."""
     no_hold, odd = held("sending", at=ago(hours=9)), held("sending", at="yesterday")
@@ -288,6 +292,7 @@ def test_ids_come_from_stdin(ozh: Ozh, users: Users) -> None:
         assert users.count_documents({"ozh_notify.discount.state": "retry"}) == states
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -317,6 +322,7 @@ def test_without_a_terminal_it_writes_only_with_yes(ozh: Ozh, users: Users) -> N
     assert stored(users, doubtful)["state"] == "unknown"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("answer", "state"), [("n", "unknown"), ("", "unknown"), ("y", "retry")])
 def test_on_a_terminal_it_asks_first(ozh: Ozh, users: Users, answer: str, state: str) -> None:
     """The listing comes before the question; only a yes writes."""
@@ -394,6 +400,7 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     assert stored(users, doubtful)["state"] == state
 
 
+@pytest.mark.long
 def test_an_odd_state_is_listed_and_stops_nobody_else(ozh: Ozh, users: Users) -> None:
     """Whatever a backend wrote into the fields, the listing and the others' settling work."""
     odd = held("unknown", claim={"$gt": ""}, at="yesterday", run=["x"], attempts=None, error=7)
@@ -423,6 +430,7 @@ def test_help_loads_no_driver(ozh: Ozh) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.long
 def test_a_claim_that_a_pass_may_still_send_on_is_not_freed(ozh: Ozh, users: Users) -> None:
     """The lease grows with the flood budget; an age inside it is wrong usage."""
     command = ("reconcile", "discount", "--state", "sending", "--older-than", "2")

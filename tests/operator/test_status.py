@@ -39,6 +39,7 @@ def campaign(result: Finished, name: str = "discount") -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.long
 def test_users_are_counted_by_state_with_how_many_are_held(ozh: Ozh, users: Users) -> None:
     """In the order of a delivery's life; and who is due, lapsed and in doubt longest."""
     ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
@@ -102,6 +103,7 @@ def test_what_is_due_is_what_the_next_pass_finds(
     assert started - timedelta(seconds=1) <= first <= last <= finished + timedelta(seconds=1)
 
 
+@pytest.mark.long
 def test_the_last_ten_runs_are_listed_the_latest_first(ozh: Ozh, users: Users) -> None:
     """By when they last wrote; each with its users by state."""
     ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"
@@ -178,6 +180,7 @@ def test_odd_states_are_counted_and_stop_nothing(ozh: Ozh, users: Users) -> None
     assert "oldest unknown: chat" in table.out
 
 
+@pytest.mark.long
 def test_a_run_tells_who_got_what(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Each user with state, time and Telegram's id of the message; of that run alone."""
     users.insert_many([discount_user() for _ in range(3)])
@@ -217,6 +220,7 @@ def test_it_says_what_is_wrong_with_the_command_line(ozh: Ozh) -> None:
     assert "[[CAMPAIGN]]" not in usage
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 def test_moments_at_the_ends_of_the_calendar_are_shown(zone: str, ozh: Ozh, users: Users) -> None:
     """Some backends write the year 1 for "never"."""
@@ -248,6 +252,7 @@ def test_status_begins_with_the_last_runs_and_how_they_ended(
     assert (nobody.code, nobody.json()["deliveries"]) == (0, [])
 
 
+@pytest.mark.long
 def test_what_a_run_sent_is_told_for_good(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """Whatever a backend or a later pass has written over since, `--again` included."""
     users.insert_many([discount_user() for _ in range(2)])

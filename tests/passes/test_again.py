@@ -47,6 +47,7 @@ def stale_backend(users: Users) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.long
 def test_a_reset_flag_alone_does_not_offer_again(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_reset_flag_alone_does_not_offer_again(
     assert ozh("discount", "--again", "--json").json()["sent"] == 0
 
 
+@pytest.mark.long
 def test_again_never_takes_users_that_this_pass_or_a_parallel_one_reached(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -106,6 +108,7 @@ def test_again_never_takes_users_that_this_pass_or_a_parallel_one_reached(
     assert result.json()["skipped"] == fast.json()["sent"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [("--user", "9009"), ("--limit", "1")])
 def test_again_works_with_options_that_narrow_a_pass(
     options: tuple[str, ...], ozh: Ozh, users: Users, bot_api: BotApiServer

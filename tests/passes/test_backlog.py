@@ -59,6 +59,7 @@ class Slow:
         return Confirmation()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rate", "users", "seconds", "at_most"),
     [(100, 150, 1.0, 60), (100_000, 4000, 0.3, IN_DOUBT)],

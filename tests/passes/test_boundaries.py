@@ -20,6 +20,7 @@ from tests.helpers.odd_users import (
     insert,
     put,
 )
+from tests.helpers.parameters import first_and_long
 from tests.helpers.users import Users, ago, bonus_user, discount_user
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -71,7 +72,7 @@ def due_at(ozh: Ozh, campaign: str, moment: datetime, **extra: Any) -> set[str]:
     return shown
 
 
-@pytest.mark.parametrize(("campaign", "extra", "ages"), AGES)
+@pytest.mark.parametrize(("campaign", "extra", "ages"), first_and_long(AGES))
 def test_an_age_decides_to_the_millisecond(
     campaign: str, extra: dict[str, str], ages: dict[timedelta, bool], ozh: Ozh, users: Users
 ) -> None:
@@ -162,7 +163,7 @@ def inside_others(campaign: str) -> Iterator[Someone]:
         yield Someone(f"tg is {kind}", document, invalid=True, usable=0)
 
 
-@pytest.mark.parametrize("campaign", MAKE)
+@pytest.mark.parametrize("campaign", first_and_long(MAKE))
 def test_fields_may_be_inside_others_but_not_inside_arrays(
     campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -217,7 +218,7 @@ EXTRA: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("extra", "due"), EXTRA)
+@pytest.mark.parametrize(("extra", "due"), first_and_long(EXTRA))
 def test_the_extra_filter_holds_beside_every_criterion(
     extra: dict[str, Any], due: set[str], ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

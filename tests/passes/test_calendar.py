@@ -38,6 +38,7 @@ def both(**fields: Any) -> dict[str, Any]:
     return bonus_user(**{**first, "registered_at": ago(hours=40), **fields})
 
 
+@pytest.mark.long
 def test_the_end_of_the_day_and_of_the_hours_ends_a_pass(
     ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "zone",
     [

@@ -107,6 +107,7 @@ def everything(users: Users) -> Any:
     return sorted(documents), names, users.index_information()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("campaign", CAMPAIGNS)
 def test_every_reason_to_hold_a_user_back_is_counted(campaign: str, ozh: Ozh, users: Users) -> None:
     """Each user of the population is eligible or held back for one reason: they sum up."""
@@ -121,6 +122,7 @@ def test_every_reason_to_hold_a_user_back_is_counted(campaign: str, ozh: Ozh, us
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("campaign", CAMPAIGNS)
 def test_the_table_says_it_in_words(campaign: str, ozh: Ozh, users: Users) -> None:
     """What the JSON counts, a person reads: with recipients, message, button and time."""
@@ -191,6 +193,7 @@ def test_a_date_inside_an_array_is_not_a_date(ozh: Ozh, users: Users) -> None:
     assert (result["held"], result["eligible"]) == ({"no date in dates.first": 5}, 1)
 
 
+@pytest.mark.long
 def test_it_shows_the_first_ten_newest_first(ozh: Ozh, users: Users) -> None:
     """The users a pass would reach first; with a limit, only as many."""
     ages = [31, 45, 27, 39, 50, 33, 29, 36, 48, 26, 41, 30]
@@ -219,6 +222,7 @@ def test_it_shows_the_first_ten_newest_first(ozh: Ozh, users: Users) -> None:
     assert "Ю48" not in table
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("campaign", ["discount", "daily-bonus"])
 def test_every_word_of_the_message_is_shown(campaign: str, ozh: Ozh, users: Users) -> None:
     """Long lines are folded, not cut: the operator approves the whole text."""
@@ -233,6 +237,7 @@ def test_every_word_of_the_message_is_shown(campaign: str, ozh: Ozh, users: User
     assert framed[: len(text.split())] == text.split()
 
 
+@pytest.mark.long
 def test_with_paid_broadcast_it_shows_the_stars(ozh: Ozh, users: Users) -> None:
     """0.1 Star for each message above the free 30 a second, and none at a free rate."""
     users.insert_many([discount_user() for _ in range(40)])
@@ -253,6 +258,7 @@ def test_the_recipient_limit_does_not_refuse_a_dry_run(ozh: Ozh, users: Users) -
     assert (result["status"], result["eligible"], result["remaining"]) == ("ok", 12, 12)
 
 
+@pytest.mark.long
 def test_it_can_look_at_another_moment(ozh: Ozh, users: Users) -> None:
     """`--at`: ages, holds and hours are those of that moment; no offset is `OZH_TIMEZONE`."""
     due, day = NOON - timedelta(hours=24), timedelta(days=1)
@@ -277,6 +283,7 @@ def test_it_can_look_at_another_moment(ozh: Ozh, users: Users) -> None:
     assert (sorted(later[0]), later[1:]) == (["held", "soon"], ({}, "outside_hours"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["", "12:00", "0001-01-01", "9999-12-31T23:59:59"])
 def test_an_impossible_moment_is_wrong_usage(moment: str, ozh: Ozh, users: Users) -> None:
     """Also a moment that is too far away to compute with."""

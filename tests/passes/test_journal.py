@@ -74,6 +74,7 @@ def test_documents_saved_over_their_delivery_state_cost_nobody_a_second_message(
     assert ozh("discount", "--json").json()["eligible"] == 0
 
 
+@pytest.mark.long
 def test_the_daily_reminder_is_of_the_day_and_comes_again_the_next(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_second_document_made_after_the_message_is_found_out(
     assert len(chats(bot_api)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["unreachable", "rejected", "retry"])
 def test_what_was_not_delivered_is_taken_over_when_the_hold_is_over(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer, state: str
@@ -146,6 +148,7 @@ def test_what_was_not_delivered_is_taken_over_when_the_hold_is_over(
     assert (entry["state"], entry.get("error")) == ("sent", None)
 
 
+@pytest.mark.long
 def test_again_sends_once_more_and_the_journal_remembers_both(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -173,6 +176,7 @@ def test_again_messages_nobody_whose_document_alone_was_erased(
     assert len(chats(bot_api)) == 2
 
 
+@pytest.mark.long
 def test_an_outcome_of_a_replaced_document_is_kept_by_the_journal(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -194,6 +198,7 @@ def test_an_outcome_of_a_replaced_document_is_kept_by_the_journal(
 # --- the journal fails ---
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", [13, 20])
 def test_a_journal_that_refuses_ends_the_pass_and_messages_nobody(
     ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer, code: int
@@ -208,6 +213,7 @@ def test_a_journal_that_refuses_ends_the_pass_and_messages_nobody(
     assert ozh("discount", "--json").json()["sent"] == 5
 
 
+@pytest.mark.long
 def test_with_the_journal_off_a_pass_works_as_without_one(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -273,6 +279,7 @@ def test_a_claim_without_an_entry_was_never_sent(
     assert len(set(chats(bot_api))) == len(chats(bot_api)) == 3
 
 
+@pytest.mark.long
 def test_a_claim_of_an_earlier_version_or_without_the_journal_stays_in_doubt(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -286,6 +293,7 @@ def test_a_claim_of_an_earlier_version_or_without_the_journal_stays_in_doubt(
     assert states(users) == ["unknown"] * 3
 
 
+@pytest.mark.long
 def test_a_claim_made_with_the_journal_stays_in_doubt_where_it_is_off_now(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -321,6 +329,7 @@ def test_a_lapsed_claim_takes_over_the_outcome_that_its_entry_knows(
     assert offered == [True, False, True]
 
 
+@pytest.mark.long
 def test_a_crash_whose_documents_were_saved_over_is_in_doubt_all_the_same(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -334,6 +343,7 @@ def test_a_crash_whose_documents_were_saved_over_is_in_doubt_all_the_same(
     assert len(chats(bot_api)) == 1
 
 
+@pytest.mark.long
 def test_documents_saved_over_between_crash_and_lease_end_hold_nobody_twice(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:
@@ -367,6 +377,7 @@ def test_an_outcome_that_only_the_document_has_is_told_to_the_journal(
 # --- rights, bots and passes ---
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["find", "insert", "update"])
 def test_a_missing_right_on_the_journal_is_named_before_anybody_is_claimed(
     ozh: Ozh, users: Users, mongo_client: Client, bot_api: BotApiServer, command: str
@@ -420,6 +431,7 @@ def test_a_bot_that_delivered_nothing_is_not_remembered(
     assert journal.find_one({"_id": "bot"}) is None
 
 
+@pytest.mark.long
 def test_each_pass_leaves_a_document_that_says_how_it_ended(
     ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_fault_that_passes_costs_nobody_a_message(
     assert {delivery["attempts"] for delivery in deliveries(users).values()} == {1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 91}])
 def test_a_claim_that_cannot_be_read_back_at_once_is_read_again(
     fault: dict[str, Any], ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
@@ -115,6 +116,7 @@ def test_a_dry_run_without_its_reasons_shows_the_rest(
     assert "the reasons why users are held back are not shown" in result.err
 
 
+@pytest.mark.long
 def test_a_server_that_stays_away_before_the_first_claim_is_69(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_server_that_stays_away_before_the_first_claim_is_69(
     assert chats(bot_api) == []
 
 
+@pytest.mark.long
 def test_a_signal_while_writes_fail_ends_it_in_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: Client
 ) -> None:

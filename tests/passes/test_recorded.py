@@ -162,6 +162,7 @@ class Broken(Discount):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("journal", ["ozh_notify_journal", "off"])
 @pytest.mark.parametrize(
     ("method", "count"), [("set_when_sent", 3), ("closed_reason", 14), ("period_end", 6)]

@@ -43,6 +43,7 @@ def test_no_user_gets_a_message_within_the_gap_whichever_campaign_sent_it(
     assert ozh("discount", "--json", **gap).json()["sent"] == 1
 
 
+@pytest.mark.long
 def test_the_gap_holds_between_two_passes_at_the_same_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -58,6 +59,7 @@ def test_the_gap_holds_between_two_passes_at_the_same_time(
     assert ozh("discount", "--json").json()["sent"] == 1
 
 
+@pytest.mark.long
 def test_without_a_gap_both_campaigns_may_message_at_once(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -67,6 +69,7 @@ def test_without_a_gap_both_campaigns_may_message_at_once(
     assert ozh("discount", "--json").json()["sent"] == 1
 
 
+@pytest.mark.long
 def test_what_one_campaign_found_unreachable_no_other_tries(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -90,6 +93,7 @@ def test_what_one_campaign_found_unreachable_no_other_tries(
     assert "unreachable_until" not in (users.find_one({}) or {})["ozh_notify"]
 
 
+@pytest.mark.long
 def test_a_user_whom_the_bot_knows_to_be_blocked_gets_no_campaign(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -106,6 +110,7 @@ def test_a_user_whom_the_bot_knows_to_be_blocked_gets_no_campaign(
     assert "blocked the bot" in told["verdict"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("campaign", ["discount", "daily-bonus"])
 def test_a_user_who_is_back_since_is_tried_again(
     campaign: str, ozh: Ozh, users: Users, bot_api: BotApiServer
@@ -136,6 +141,7 @@ def test_a_user_who_is_back_since_is_tried_again(
     assert deliveries(users, key)[back["telegram_id"]]["state"] == "sent"
 
 
+@pytest.mark.long
 def test_odd_values_of_these_fields_stop_no_pass(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_shard_that_never_starts_loses_nobody(
     assert len(rest) > 5, "the missing shard had no share to speak of"
 
 
+@pytest.mark.long
 def test_an_option_wins_over_the_pods_number(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """And one of the two variables alone makes no shard."""
     users.insert_many([discount_user() for _ in range(3)])

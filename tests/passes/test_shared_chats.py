@@ -10,6 +10,7 @@ from tests.helpers.passes import chats
 from tests.helpers.users import Users, discount_user
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("journal", "messages", "words"),
     [

@@ -18,6 +18,7 @@ import pytest
 from ozh_notify.sandbox import mongo
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import OZH, Finished, Ozh, server_kind
+from tests.helpers.parameters import first_and_long
 from tests.helpers.passes import (
     chats,
     check_states,
@@ -71,7 +72,7 @@ MOMENTS: dict[str, tuple[signal.Signals, dict[str, Any] | None, int]] = {
 """The signal, what the Bot API does meanwhile, and after how many requests the signal comes."""
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", first_and_long(MOMENTS))
 def test_a_signal_finishes_what_is_in_flight_and_gives_back_the_rest(
     moment: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_hangup_that_is_ignored_stops_nothing(
     assert (result.code, result.json()["sent"]) == (0, 20), result.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_before_the_first_claim_claims_nobody(
     number: signal.Signals, ozh: Ozh, users: Users, bot_api: BotApiServer
@@ -196,6 +198,7 @@ def test_ctrl_c_during_the_imports_is_an_interruption_too(
     assert states(users) == [""] * 3
 
 
+@pytest.mark.long
 def test_a_signal_after_the_result_changes_it_no_more(ozh: Ozh, users: Users) -> None:
     """A pass that ran to its end says so, also while the interpreter is being shut down."""
     for number, later in zip(BOTH * 3, (0.0, 0.02, 0.04, 0.06, 0.08), strict=False):
@@ -227,6 +230,7 @@ SLOW_IMPORT = "import time; open('loading', 'w').close(); time.sleep(60)"
 """In the place of the command line's library: the program is caught while it loads."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not namespaces(), reason="needs unshare, and the right to a PID namespace")
 @pytest.mark.parametrize("number", BOTH)
 @pytest.mark.parametrize("early", [True, False])
@@ -271,6 +275,7 @@ def test_as_process_1_of_a_container_it_hears_signals(
 # --- when MongoDB hangs ---
 
 
+@pytest.mark.long
 def test_a_signal_while_mongodb_hangs_ends_it_in_time(ozh: Ozh, bot_api: BotApiServer) -> None:
     """What was delivered and cannot be recorded is told, and nothing is waited for in vain."""
     with (

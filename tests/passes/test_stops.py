@@ -18,6 +18,7 @@ import pytest
 from ozh_notify.sandbox.botapi import client as botapi
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import TOKEN, Finished, Ozh
+from tests.helpers.parameters import first_and_long
 from tests.helpers.passes import (
     chats,
     check_states,
@@ -130,7 +131,7 @@ STRANGERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("words", STRANGERS)
+@pytest.mark.parametrize("words", first_and_long(STRANGERS))
 def test_ten_strangers_in_a_row_before_any_delivery_mean_the_wrong_bot(
     words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -214,7 +215,7 @@ FOR_THE_BOT = [
 ]
 
 
-@pytest.mark.parametrize(("delivered", "code", "words"), FOR_THE_BOT)
+@pytest.mark.parametrize(("delivered", "code", "words"), first_and_long(FOR_THE_BOT))
 def test_ten_refusals_with_the_same_words_are_the_bots_fault(
     delivered: int, code: int, words: str, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -317,7 +318,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("delivered", [False, True])
-@pytest.mark.parametrize("kind", TROUBLE)
+@pytest.mark.parametrize("kind", first_and_long(TROUBLE))
 def test_ten_failures_in_a_row_stop_the_pass_and_stay_unknown(
     kind: str, delivered: bool, ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

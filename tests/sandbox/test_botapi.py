@@ -501,6 +501,7 @@ async def test_a_server_in_process_stops_at_once_with_requests_hanging() -> None
     await session.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["sigterm", "sigint", "stdin"])
 def test_the_process_ends_cleanly(how: str) -> None:
     """On both signals, and when the process that started it is gone."""

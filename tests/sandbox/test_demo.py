@@ -157,6 +157,7 @@ def test_the_demo_shows_both_passes_and_reads_no_configuration(place: Place) -> 
             assert str(person.document["telegram_id"]) in done.out, "the seed chooses the users"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 @pytest.mark.parametrize("moment", ["while it starts", "in a pass"])
 def test_an_interrupted_demo_leaves_nothing_behind(
@@ -226,6 +227,7 @@ def assert_printed(said: str, printed: str) -> None:
         assert place >= 0, f"{part!r} is not, or not there, in:\n{printed}"
 
 
+@pytest.mark.long
 def test_the_tour_of_the_readme_is_what_happens(place: Place) -> None:
     """The environment that `--serve` prints is all that another terminal needs.
 
@@ -255,6 +257,7 @@ def test_the_tour_of_the_readme_is_what_happens(place: Place) -> None:
         socket.create_connection(("127.0.0.1", int(control)), 1)
 
 
+@pytest.mark.long
 def test_the_picture_of_the_readme_is_drawn_from_a_demo(place: Place, tmp_path: Path) -> None:
     """`make tour` draws it again, from a demo on what seems a terminal; and no other files."""
     target = tmp_path / "tour.svg"

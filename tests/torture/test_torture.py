@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.helpers.parameters import first_and_long
 from tests.torture.cases import CASES, run
 from tests.torture.environment import Environment, environment
 
@@ -19,7 +20,7 @@ def place() -> Iterator[Environment]:
         yield made
 
 
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", first_and_long(CASES))
 def test_nobody_is_messaged_twice_or_lost_whatever_goes_wrong(
     name: str, place: Environment
 ) -> None:

@@ -15,6 +15,7 @@ from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import field_mapping
 from tests.conftest import Ozh
 from tests.helpers.odd_users import NOWHERE, put
+from tests.helpers.parameters import first_and_long
 from tests.helpers.users import Users, ago, bonus_user, discount_user, now
 
 Document = dict[str, Any]
@@ -41,7 +42,7 @@ WRONG: list[tuple[str, str, str | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("campaign", "variable", "field", "words"), WRONG)
+@pytest.mark.parametrize(("campaign", "variable", "field", "words"), first_and_long(WRONG))
 def test_a_wrong_mapping_messages_nobody(
     campaign: str,
     variable: str,
@@ -79,6 +80,7 @@ def test_a_flag_nobody_has_yet_is_fine_once_it_is_named(
     assert users.count_documents({"discount_offered": True}) == 100
 
 
+@pytest.mark.long
 def test_few_users_are_no_proof(ozh: Ozh, users: Users, bot_api: BotApiServer) -> None:
     """In fewer than a hundred the same is a warning, and the pass goes on."""
     no_flag = [put(discount_user(), "discount_offered", NOWHERE) for _ in range(99)]
