@@ -71,6 +71,7 @@ def journal(users: Users) -> Any:
     return users.database.ozh_notify_journal
 
 
+@pytest.mark.long
 def test_a_week_is_seven_local_days_also_where_summer_time_begins(
     weekly: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -121,6 +122,7 @@ def test_two_passes_at_once_begin_a_new_week_once(
     assert Counter(chats(bot_api)) == {one["telegram_id"]: 2 for one in people}
 
 
+@pytest.mark.long
 def test_each_week_is_told_by_its_run(weekly: Ozh, users: Users) -> None:
     """`status --run`, `history` and `explain` know the week before, and when the next begins."""
     one = seen()
@@ -143,6 +145,7 @@ def test_each_week_is_told_by_its_run(weekly: Ozh, users: Users) -> None:
     assert status["states"] == {}
 
 
+@pytest.mark.long
 def test_an_experiment_holds_the_same_users_out_each_week(
     weekly: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -169,6 +172,7 @@ def test_an_experiment_holds_the_same_users_out_each_week(
         assert one["arms"]["treated"]["assigned"] == 20 - held_out
 
 
+@pytest.mark.long
 def test_reconcile_settles_the_week_in_doubt(
     weekly: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

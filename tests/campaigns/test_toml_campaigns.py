@@ -102,6 +102,7 @@ def test_every_command_knows_it(win_back: Ozh, users: Users) -> None:
     assert "win-back" in win_back("check", "--json").out
 
 
+@pytest.mark.long
 def test_an_experiment_holds_out_a_part_of_its_users(
     win_back: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_control_that_a_person_names_afterwards_stays_held_out(
     assert sorted(chats(bot_api)) == sent
 
 
+@pytest.mark.long
 def test_again_splits_users_of_before_and_keeps_every_arm(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -160,6 +161,7 @@ def test_again_splits_users_of_before_and_keeps_every_arm(
             assert then[chat][key] == entry[key]
 
 
+@pytest.mark.long
 def test_a_resend_keeps_the_arm_the_baseline_and_the_day_of_the_judgement(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
@@ -237,6 +239,7 @@ def test_a_pass_judges_who_is_due(ozh: Ozh, users: Users) -> None:
     assert sorted(goals) == [False] * 5 + [True]
 
 
+@pytest.mark.long
 def test_a_signal_while_the_experiment_is_written_ends_the_pass_in_time(
     ozh: Ozh, users: Users, bot_api: BotApiServer, mongo_client: pymongo.MongoClient[Any]
 ) -> None:

@@ -17,6 +17,7 @@ OUT_OF_TIME = 50
 """MaxTimeMSExpired."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["find", "aggregate"])
 def test_a_search_that_the_server_gives_up_names_the_cause_and_the_remedy(
     command: str, ozh: Ozh, users: Users, bot_api: BotApiServer

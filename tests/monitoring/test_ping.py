@@ -83,7 +83,7 @@ def test_watchers_that_hang_cost_seconds_and_no_result(
         began = time.monotonic()
         ways = {"OZH_PING_URL": switch.url + "/p", "OZH_PUSHGATEWAY_URL": switch.url}
         done = ozh("discount", "--json", timeout=20, **ways)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 15
     assert (done.code, done.json()["sent"]) == (0, 1)
     assert "WARNING OZH_PING_URL" in done.err
     assert "WARNING OZH_PUSHGATEWAY_URL" in done.err
