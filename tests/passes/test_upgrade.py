@@ -9,8 +9,8 @@ import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import FAR, Users, chats, deliveries
-from tests.helpers.users import ago, bonus_user, discount_user, now
+from tests.helpers.passes import FAR, chats, deliveries
+from tests.helpers.users import Users, ago, bonus_user, discount_user, now
 
 RUN = "20261101T110500-0a1b2c3d"
 CLAIM = f"{RUN}-1"
