@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import cost, report, speed
+from benchmarks import cost, journal, report, speed
 from benchmarks.environment import Environment, prepared
 from benchmarks.figure import Amounts, Figure, Measure
 
@@ -17,6 +17,7 @@ MEASURES: dict[tuple[str, ...], Measure] = {
     ("P8",): speed.steady,
     ("P6",): cost.memory,
     ("P4", "P5"): cost.scan,
+    ("P10",): journal.size,
 }
 """In the order they run: the large collection last, so that the server's cache is not its own."""
 

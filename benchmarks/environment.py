@@ -22,13 +22,14 @@ from ozh_notify.config.load import load
 from ozh_notify.config.settings import Settings
 from ozh_notify.messaging.composer import Composer
 from ozh_notify.sandbox import mongo
-from ozh_notify.users.indexes import recommended
+from ozh_notify.users.indexes import journal_indexes, recommended
 
 ROOT = Path(__file__).parents[1]
 OZH = str(ROOT / ".venv/bin/ozh-notify")
 BASELINES = str(ROOT / ".venv-bench/bin/python")
 TOKEN = "987654321:AAbenchmark-only-token_abcdefghij"  # noqa: S105 - opens nothing
 LATENCY_MS = 50
+JOURNAL = "ozh_notify_journal"
 
 Users = Collection[dict[str, Any]]
 
@@ -59,16 +60,19 @@ class Environment:
         self.client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(uri, tz_aware=True)
 
     def users(self, name: str) -> Users:
-        """The users of a fresh database that has the recommended indexes."""
+        """The users of a fresh database that has the recommended indexes, the journal's too."""
         self.client.drop_database(f"bench_{name}")
-        users = self.client[f"bench_{name}"].users
-        settings = self.settings(name)
-        for index in recommended(campaign(settings) for campaign in registry().values()):
-            partial: dict[str, Any] = (
-                {"partialFilterExpression": index.partial} if index.partial else {}
-            )
-            users.create_index(list(index.keys), name=index.name, **partial)
-        return users
+        database, settings = self.client[f"bench_{name}"], self.settings(name)
+        of_users = recommended(campaign(settings) for campaign in registry().values())
+        for collection, indexes in (("users", of_users), (JOURNAL, journal_indexes())):
+            for index in indexes:
+                options: dict[str, Any] = {}
+                if index.partial:
+                    options["partialFilterExpression"] = index.partial
+                if index.expire_after_seconds is not None:
+                    options["expireAfterSeconds"] = index.expire_after_seconds
+                database[collection].create_index(list(index.keys), name=index.name, **options)
+        return database.users
 
     def environment(self, name: str) -> dict[str, str]:
         """Variables of a pass over that database."""
@@ -87,11 +91,10 @@ class Environment:
         """The same as a pass reads them."""
         return load(None, self.environment(name))[0]
 
-    def ozh(self, name: str, *arguments: str, texts: Path | None = None) -> Ran:
-        """Run the installed command on that database; ``texts`` is its folder of templates."""
+    def ozh(self, name: str, *arguments: str, **variables: str) -> Ran:
+        """Run the installed command on that database, with further variables."""
         before = self._cpu()
-        own = {"OZH_TEMPLATES_DIR": str(texts)} if texts else {}
-        ran = run([OZH, *arguments], {**self.environment(name), **own})
+        ran = run([OZH, *arguments], {**self.environment(name), **variables})
         return replace(ran, servers={who: now - before[who] for who, now in self._cpu().items()})
 
     def baseline(self, script: str, count: int, *options: str, name: str = "none") -> Ran:

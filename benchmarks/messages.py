@@ -1,4 +1,4 @@
-"""Messages that a pass is measured with: the built-in text, one with fields, one with a photo."""
+"""Passes that are measured beside the plain one: other messages, and without the journal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PLAIN, FIELDS, PHOTO = "the built-in text", "three fields of the user", "a photo by file_id"
+NO_JOURNAL = "the journal off"
 FILE_ID = "AgACAgIAAxkBMadeUpPictureOfTheBench"
 
 TEXT = """\
@@ -20,12 +21,17 @@ TEXT = """\
 
 
 @contextmanager
-def folders() -> Iterator[dict[str, Path | None]]:
-    """The folder of templates of each message; None for the built-in text."""
+def variants() -> Iterator[dict[str, dict[str, str]]]:
+    """The variables of each pass that is measured; none for the plain one."""
     with TemporaryDirectory(prefix="ozh-notify-bench-") as name:
         fields, photo = Path(name, "fields"), Path(name, "photo")
         fields.mkdir()
         photo.mkdir()
         (fields / "discount.html").write_text(TEXT, encoding="utf-8")
         (photo / "discount.toml").write_text(f'photo = "{FILE_ID}"\n', encoding="utf-8")
-        yield {PLAIN: None, FIELDS: fields, PHOTO: photo}
+        yield {
+            PLAIN: {},
+            FIELDS: {"OZH_TEMPLATES_DIR": str(fields)},
+            PHOTO: {"OZH_TEMPLATES_DIR": str(photo)},
+            NO_JOURNAL: {"OZH_JOURNAL_COLLECTION": "off"},
+        }
