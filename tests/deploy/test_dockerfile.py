@@ -146,7 +146,7 @@ def runs_without_writing(installed: Path) -> None:
     """The installed program, as the image starts it, with nothing else on PATH."""
     before = set(installed.rglob("*"))
     assert not list(installed.glob("bin/pip*")), "pip is not in the image"
-    assert list(installed.rglob("ozh_notify/__pycache__/run.*.pyc")), "compiled beforehand"
+    assert list(installed.rglob("ozh_notify/passes/__pycache__/run.*.pyc")), "compiled beforehand"
     program = installed / "bin/ozh-notify"
     assert program.stat().st_mode & stat.S_IXOTH
     env = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": "/nowhere"}

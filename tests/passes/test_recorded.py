@@ -98,7 +98,8 @@ def test_a_connection_lost_after_a_delivery_is_74_and_told(
     wait_until(lambda: len(chats(bot_api)) == 6, "all messages; five have no answer yet")
     wait_until(lambda: states(users).count("sent") == 1, "the first one recorded")
     with failing(mongo_client, "alwaysOn", failCommands=["update"], closeConnection=True):
-        result = ended(ozh, process, 60)
+        # The journal, the users and what is given back are each tried for 15 s.
+        result = ended(ozh, process, 100)
     assert result.code == 74, result.err
     said = result.json()
     assert (said["status"], said["sent"], said["remaining"]) == ("error", 6, 0)
