@@ -40,7 +40,7 @@ test-again: $(READY) ## Run the tests that failed once more, one at a time
 test-deploy: $(READY) ## Run the tests of what is shipped beside the code: units, manifests, image, wheel
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "deploy and not long"
 
-torture: $(READY) ## Do everything that can go wrong, for most of an hour
+torture: $(READY) ## Do everything that can go wrong, for over an hour
 	$(BIN)/python -m tests.torture
 
 test-long: $(READY) ## Run the tests that `make test` leaves out: whole tables of cases, and what takes minutes
