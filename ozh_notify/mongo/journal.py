@@ -198,7 +198,8 @@ class MongoJournal:
                 over.append(kept_copy(self.campaign, entry))
                 writes.append(ReplaceOne(same, journal_entry.new_entry(self.campaign, who, run)))
             elif journal_entry.may_take_over(self.campaign, entry, who.claimed_at, again_before):
-                writes.append(UpdateOne(same, journal_entry.take_over_update(who, run, entry)))
+                taken = journal_entry.take_over_update(self.campaign, who, run, entry)
+                writes.append(UpdateOne(same, taken))
         await self._insert(over)  # a copy that is there already is the same
         await self._bulk(writes, "take over entries of the journal")
 

@@ -131,8 +131,15 @@ class JournaledPassStore(MongoPassStore):
             same_pass = one.entry.get("run") == run and one.entry.get("state") == State.SENDING
             if same_pass:  # its outcome is not known yet
                 self._waiting.setdefault(str(one.entry["_id"]), []).append(one.recipient)
-            else:
+                continue
+            try:
                 updates.append(self._copied(one.recipient, one.entry))
+            except (
+                KeyError,
+                TypeError,
+                ValueError,
+            ) as error:  # written by hand, or by a later version
+                log.warning("the journal's entry %s is odd: %r", one.entry.get("_id"), error)
         try:
             await self.update_claimed(updates)
         except OzhError as error:  # they stay in `sending`, which the next sweep mends

@@ -95,7 +95,8 @@ class Recall:
             answer = await self._bot.delete(message.chat_id, message.message_id)
             if not answer.retry_after:
                 break
-            self._flooded = not self._pacer.flood(answer.retry_after)
+            if not self._pacer.flood(answer.retry_after):
+                self._flooded = True
         else:
             return
         self.outcomes[message.entry_id, message.message_id] = answer

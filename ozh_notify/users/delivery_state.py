@@ -173,10 +173,13 @@ def requeue_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetim
     """(h) `reconcile --resend` -> `retry`: no hold, so the next pass takes the user.
 
     The claim goes, so that a late confirm of the pass that held it finds nothing to overwrite.
+    Where the user could not be reached, the hold of all campaigns goes, too.
     """
-    return state_update(
-        campaign, _kept_fields(delivery, State.RETRY, now, "run", "attempts", "error")
-    )
+    kept = _kept_fields(delivery, State.RETRY, now, "run", "attempts", "error")
+    update = state_update(campaign, kept)
+    if delivery.get("state") == State.UNREACHABLE.value:
+        update.append({"$unset": f"{campaign.settings.state_field}.unreachable_until"})
+    return update
 
 
 def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datetime) -> Pipeline:

@@ -98,12 +98,12 @@ def same_delivery(entry: Entry) -> Document:
     return same
 
 
-def take_over_update(who: Recipient, run: str, entry: Entry) -> Document:
-    """(d), (j) an entry that does not hold -> `sending` by this claim."""
+def take_over_update(campaign: Campaign, who: Recipient, run: str, entry: Entry) -> Document:
+    """(d), (j) an entry that does not hold -> `sending` by this claim, kept as long as it holds."""
     if "experiment" in entry:  # the written arm counts; a control is never taken over
         who = replace(who, assignment={})
     update: Document = {
-        "$set": {**_claimed(who, run), **who.assignment},
+        "$set": {**_claimed(who, run), **who.assignment, **expiry(campaign, who.claimed_at)},
         "$unset": dict.fromkeys(("message_id", "error", "recalled_at"), ""),
     }
     if entry.get("state") == State.SENT.value:

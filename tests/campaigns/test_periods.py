@@ -17,6 +17,7 @@ from ozh_notify.config.load import load
 from ozh_notify.config.settings import local
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import journal_entry, journal_period
+from ozh_notify.users.recipient import Recipient
 from tests.conftest import Ozh
 from tests.helpers.passes import as_if_now, chats, ended
 from tests.helpers.users import Users, user
@@ -244,3 +245,8 @@ def test_an_entry_is_kept_as_long_as_it_holds() -> None:
     claimed = datetime(2026, 1, 1, 23, tzinfo=UTC)
     expires = journal_period.expiry(short, claimed)["expires_at"]
     assert expires > short.period_end(claimed)
+    # Taken over six days later, it holds six days longer.
+    later = claimed + timedelta(days=6)
+    who = Recipient(1, 5, "Anna", "ru", "r-2", later, 0.0, 2)
+    update = journal_entry.take_over_update(short, who, "r", {"state": "retry"})
+    assert update["$set"]["expires_at"] > short.period_end(later)

@@ -139,6 +139,20 @@ def test_other_states_are_settled_when_named(ozh: Ozh, users: Users, state: str)
     assert stored(users, other)["state"] == "unknown"
 
 
+def test_a_resent_user_who_could_not_be_reached_is_messaged_by_the_next_pass(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """The hold of all campaigns ends with that of this one."""
+    who = discount_user()
+    users.insert_one(who)
+    bot_api.control.rules([{"do": "blocked"}])
+    assert ozh("discount", "--json").json()["unreachable"] == 1
+    bot_api.control.rules([])
+    arguments = ("reconcile", "discount", "--resend", "--yes", "--json", "--state", "unreachable")
+    assert ozh(*arguments).json()["settled"] == 1
+    assert ozh("discount", "--json").json()["sent"] == 1
+
+
 def test_run_and_user_only_narrow(ozh: Ozh, users: Users) -> None:
     """A user of another run, or in another state, is not reached by naming it."""
     mine, others, sending = held("unknown"), held("unknown", run="run-2"), held("sending")

@@ -475,3 +475,17 @@ def test_a_pass_that_was_interrupted_says_so_in_the_journal(
     [run] = journal.find({"_id": {"$regex": "^run:"}})
     assert (run["status"], run["sent"]) == ("incomplete", result.json()["sent"])
     assert run["claimed"] == result.json()["claimed"]
+
+
+def test_an_odd_entry_spares_its_chat_and_stops_nobody_else(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """Somebody wrote it by hand, or a later version did."""
+    who = discount_users(5)
+    users.insert_many(who)
+    spared = who[2]["telegram_id"]
+    journal.insert_one({"_id": f"discount:{spared}", "campaign": "discount", "state": "sent"})
+    result = ozh("discount", "--json")
+    assert result.code == 0, result.err
+    assert sorted(chats(bot_api)) == sorted({w["telegram_id"] for w in who} - {spared})
+    assert "is odd" in result.err

@@ -89,13 +89,14 @@ def test_an_entry_is_ours_only_with_our_claim_and_our_user() -> None:
 def test_what_again_and_resend_replace_is_remembered_at_most_ten_times() -> None:
     """The newest last; what was never delivered is not worth remembering."""
     sent = {"_id": "discount:1", "state": "sent", "claim": "r-1", "message_id": 7, "at": NOON}
-    pushed = journal_entry.take_over_update(recipient(claim="r-2"), "r", sent)["$push"]["previous"]
+    discount = campaign("discount")
+    update = journal_entry.take_over_update(discount, recipient(claim="r-2"), "r", sent)
+    pushed = update["$push"]["previous"]
     assert pushed["$slice"] == -10
     assert pushed["$each"] == [{"state": "sent", "claim": "r-1", "at": NOON, "message_id": 7}]
     assert journal_entry.requeue_update(sent, NOON)["$push"]["previous"] == pushed
-    assert "$push" not in journal_entry.take_over_update(
-        recipient(), "r", {**sent, "state": "retry"}
-    )
+    retry = {**sent, "state": "retry"}
+    assert "$push" not in journal_entry.take_over_update(discount, recipient(), "r", retry)
 
 
 def test_an_outcome_is_written_to_the_entry_of_its_claim_only() -> None:
