@@ -155,15 +155,15 @@ class MongoJournal:
         cursor = self.collection.find(where).sort("claimed_at", 1)
         return await self._search(cursor, "list deliveries of the journal")
 
-    async def lapsed(self, claimed_before: datetime) -> list[Document]:
-        """Entries left in `sending`, wherever their users' documents are now."""
+    async def in_sending(self, claimed_before: datetime) -> list[Document]:
+        """Entries in `sending`, wherever their users' documents are now."""
         where = {
             "campaign": self.campaign.name,
             "state": State.SENDING.value,
             "claimed_at": {"$lte": claimed_before},
         }
         cursor = self.collection.find(where)
-        return await self._search(cursor, "look for lapsed entries of the journal")
+        return await self._search(cursor, "look for open entries of the journal")
 
     async def update_unchanged(self, changes: Sequence[tuple[Entry, Document]]) -> int:
         """Write to entries that are still as they were read; returns how many were."""

@@ -66,20 +66,23 @@ async def _expired_entries(
 async def _settle_entries(store: MongoPassStore, journal: Journal, now: datetime) -> int:
     """Entries left in `sending`, though no document says so any more; how many are unknown now.
 
-    A document that has the outcome of the same pass tells it; one that was overwritten does not.
+    A document that has the outcome of the same pass tells it, before the lease is over, too: the
+    journal is written first, so it was out of reach. One that was overwritten does not.
     """
-    lapsed = await journal.lapsed(now - store.settings.lease)
-    deliveries = await store.deliveries([entry["user"] for entry in lapsed]) if lapsed else {}
+    open_entries = await journal.in_sending(now)
+    users = [entry["user"] for entry in open_entries]
+    deliveries = await store.deliveries(users) if users else {}
+    lease_began = now - store.settings.lease
     told: list[tuple[Mapping[str, Any], Document]] = []
     unknown: list[tuple[Mapping[str, Any], Document]] = []
-    for entry in lapsed:
+    for entry in open_entries:
         delivery = deliveries.get(repr(entry["user"]), {})
         if delivery.get("state") == State.SENDING and delivery.get("claim") == entry["claim"]:
             continue  # the lease of its pass is longer than ours
         same_run = delivery.get("run") == entry["run"] and delivery.get("state") in OUTCOMES
         if same_run and delivery.get("state") != State.UNKNOWN:
             told.append((entry, journal_entry.copy_outcome_update(delivery, now)))
-        else:
+        elif entry["claimed_at"] <= lease_began:
             unknown.append((entry, journal_entry.expire_update(now)))
     await journal.update_unchanged(told)
     return await journal.update_unchanged(unknown)

@@ -44,7 +44,7 @@ class NoJournal:
         """No entry is there."""
         return []
 
-    async def lapsed(self, claimed_before: datetime) -> list[Document]:
+    async def in_sending(self, claimed_before: datetime) -> list[Document]:
         """No entry is left."""
         return []
 

@@ -236,7 +236,7 @@ def test_a_sweep_finds_the_entries_of_claims_and_those_that_lapsed(journal: Jour
     claims = [{"run": "r", "claim": "r-2"}, {"run": "r", "claim": "none"}]
     found = journal.run(journal.journal.entries_of_claims(claims))
     assert [entry["user"] for entry in found] == [3]
-    lapsed = journal.run(journal.journal.lapsed(NOON))
+    lapsed = journal.run(journal.journal.in_sending(NOON))
     assert sorted(entry["user"] for entry in lapsed) == [1, 2]
     update = {"$set": {"state": "unknown"}}
     journal.entries.update_one({"_id": "discount:1"}, {"$set": {"claim": "other"}})

@@ -374,6 +374,21 @@ def test_an_outcome_that_only_the_document_has_is_told_to_the_journal(
     assert len(chats(bot_api)) == 2
 
 
+def test_what_was_surely_not_sent_is_sent_by_the_next_pass_though_the_journal_missed_it(
+    ozh: Ozh, users: Users, journal: Users, bot_api: BotApiServer
+) -> None:
+    """Also before the lease is over: the pass that claimed them has told their documents."""
+    users.insert_many(discount_users(2))
+    bot_api.control.rules([{"do": "flood", "retry_after": 3600}])
+    assert ozh("discount", "--json").json()["retry"] == 2
+    just_now = {"state": "sending", "at": ago(seconds=5), "claimed_at": ago(seconds=5)}
+    journal.update_many({"campaign": "discount", "state": "retry"}, {"$set": just_now})
+    assert journal.count_documents({"campaign": "discount", "state": "sending"}) > 0
+    bot_api.control.rules([])
+    assert ozh("discount", "--json").json()["sent"] == 2
+    assert sorted(chats(bot_api)) == sorted(u["telegram_id"] for u in users.find())
+
+
 # --- rights, bots and passes ---
 
 
