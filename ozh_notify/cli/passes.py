@@ -122,7 +122,7 @@ def import_pass() -> None:
         from ozh_notify.cli import pass_result, progress  # noqa: F401
         from ozh_notify.config import load  # noqa: F401
         from ozh_notify.messaging import sender  # noqa: F401
-        from ozh_notify.mongo import pass_store  # noqa: F401
+        from ozh_notify.mongo import journaled_store  # noqa: F401
         from ozh_notify.passes import run  # noqa: F401
 
 
