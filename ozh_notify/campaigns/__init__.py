@@ -7,6 +7,7 @@ from ozh_notify.campaigns.base import (
     Criterion,
     Index,
     Kind,
+    key_of,
     midnight_after,
     own_button,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Index",
     "Kind",
     "broken_campaigns",
+    "key_of",
     "midnight_after",
     "own_button",
     "registry",

@@ -92,7 +92,7 @@ class Campaign(ABC):
     @property
     def key(self) -> str:
         """As fields, file names and variables spell it: ``daily_bonus``."""
-        return self.name.replace("-", "_")
+        return key_of(self.name)
 
     @property
     def state_path(self) -> str:
@@ -171,6 +171,11 @@ class Campaign(ABC):
                     f"in the quiet hours {start:%H:%M}-{end:%H:%M}"
                 )
         return None
+
+
+def key_of(name: str) -> str:
+    """A campaign's name as fields, file names and variables spell it: ``daily_bonus``."""
+    return name.replace("-", "_")
 
 
 @cache

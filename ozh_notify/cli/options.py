@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ozh_notify import logs
-from ozh_notify.campaigns import registry
+from ozh_notify.campaigns import key_of, registry
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
@@ -28,7 +28,7 @@ def campaign_settings() -> tuple[tuple[str, ...], dict[str, bool]]:
     """What campaigns add to the settings: variables of their own; each key, and if it is daily."""
     campaigns = registry().values()
     declared = tuple(name for one in campaigns for name in one.environment_variables)
-    return declared, {one.name.replace("-", "_"): one.once == "day" for one in campaigns}
+    return declared, {key_of(one.name): one.once == "day" for one in campaigns}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from ozh_notify.campaigns import Campaign
+from ozh_notify.campaigns import Campaign, key_of
 from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.users.recipient import Recipient, at_path
 
@@ -91,7 +91,7 @@ def running_experiment(
 
 def changed_settings(wanted: Experiment, kept: Experiment) -> list[str]:
     """Variables that differ from the first assignment of the experiment of this name."""
-    key = wanted.campaign.replace("-", "_").upper()
+    key = key_of(wanted.campaign).upper()
     return [
         f"OZH_{key}_{variable} ({getattr(wanted, field)} now, {getattr(kept, field)} before)"
         for field, variable in FIXED.items()

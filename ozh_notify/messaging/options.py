@@ -11,9 +11,10 @@ import jinja2
 from ozh_notify.config.addresses import button_target
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.message import ButtonKind, Keyboard, Media, MediaKind, MessageButton
-from ozh_notify.messaging.options_file import ButtonSource, OptionsSource, Source
+from ozh_notify.messaging.options_file import FLAGS, ButtonSource, OptionsSource, Source
 from ozh_notify.messaging.templates import check_names
 from ozh_notify.messaging.user_fields import paths_in
+from ozh_notify.wording import counted
 
 CALLBACK_DATA_BYTES = 64
 """Bot API, InlineKeyboardButton: "1-64 bytes"."""
@@ -92,10 +93,9 @@ class Options:
     """The variables that the file uses."""
 
     def __str__(self) -> str:
-        flags = ("silent", "protect", "link_preview")
         number = sum(map(len, self.keyboard))
-        buttons = f"{number} button{'s' if number > 1 else ''}" if number else ""
-        named = [self.media_kind, buttons, *(flag for flag in flags if getattr(self, flag))]
+        buttons = counted(number, "button") if number else ""
+        named = [self.media_kind, buttons, *(flag for flag in FLAGS if getattr(self, flag))]
         return ", ".join(part for part in named if part) or "nothing"
 
     def as_json(self) -> dict[str, Any]:
@@ -103,9 +103,7 @@ class Options:
         return {
             "media": self.media_kind,
             "buttons": sum(map(len, self.keyboard)),
-            "silent": self.silent,
-            "protect": self.protect,
-            "link_preview": self.link_preview,
+            **{flag: getattr(self, flag) for flag in FLAGS},
         }
 
     def check(self, variables: Mapping[str, Any]) -> None:

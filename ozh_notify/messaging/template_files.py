@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ozh_notify.campaigns import Campaign, broken_campaigns, registry
+from ozh_notify.campaigns import Campaign, broken_campaigns, key_of, registry
 from ozh_notify.config.settings import Settings
 from ozh_notify.errors import ConfigError
 from ozh_notify.users.recipient import parse_language
@@ -115,7 +115,7 @@ def all_unread_files(settings: Settings, *more: Campaign) -> tuple[UnreadFile, .
 
 
 def _keys(names: Iterable[str]) -> list[str]:
-    return [name.replace("-", "_") for name in names]
+    return [key_of(name) for name in names]
 
 
 def unread_files(folder: Path, keys: Iterable[str]) -> tuple[UnreadFile, ...]:

@@ -134,11 +134,8 @@ class JournaledPassStore(MongoPassStore):
                 continue
             try:
                 updates.append(self._copied(one.recipient, one.entry))
-            except (
-                KeyError,
-                TypeError,
-                ValueError,
-            ) as error:  # written by hand, or by a later version
+            except (KeyError, TypeError, ValueError) as error:
+                # A person wrote the entry by hand, or a later version did.
                 log.warning("the journal's entry %s is odd: %r", one.entry.get("_id"), error)
         try:
             await self.update_claimed(updates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ozh_notify.campaigns import Campaign
+from ozh_notify.campaigns import Campaign, key_of
 from ozh_notify.config.settings import Settings, database
 from ozh_notify.errors import Exit
 from ozh_notify.passes.result import PassOptions, Result
@@ -59,7 +59,7 @@ class Targets:
 
 def _metrics_file(file: str, campaign: Campaign | type[Campaign], shard: int | None) -> Path:
     """The file of one campaign, and of one shard where the work is shared."""
-    path = Path(file.replace("{campaign}", campaign.name.replace("-", "_")))
+    path = Path(file.replace("{campaign}", key_of(campaign.name)))
     return path.with_name(f"{path.stem}_{shard}{path.suffix}") if shard else path
 
 

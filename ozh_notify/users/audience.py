@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ozh_notify.campaigns import Campaign, Criterion, Kind, registry
+from ozh_notify.campaigns import Campaign, Criterion, Kind, key_of, registry
 from ozh_notify.users.restraints import is_back_since, restraints
 
 Filter = dict[str, Any]
@@ -80,9 +80,8 @@ def _sending_now(query: Query) -> list[Filter]:
     settings = query.campaign.settings
     if not settings.min_gap_hours:
         return []
-    keys = [kind.name.replace("-", "_") for name, kind in registry().items()
-            if name != query.campaign.name]  # fmt: skip
-    paths = [f"{settings.state_field}.{key}" for key in keys]
+    others = [name for name in registry() if name != query.campaign.name]
+    paths = [f"{settings.state_field}.{key_of(name)}" for name in others]
     return [
         {f"{path}.state": "sending", f"{path}.hold_until": {"$gt": query.now}} for path in paths
     ]
