@@ -67,9 +67,9 @@ def run_checks(
     from ozh_notify.operator.check import check
 
     campaigns = registry()
-    declared, daily = campaign_settings()
+    declared, periods = campaign_settings()
     found, problems, warnings = examine(
-        common.env_file, needs_token=True, declared=declared, daily=daily
+        common.env_file, needs_token=True, declared=declared, periods=periods
     )
     redact = logs.Redactor(found.secrets)
     logs.setup(found.log_format, redact, enabled=found.logging_enabled, verbose=common.verbose,

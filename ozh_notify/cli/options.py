@@ -24,11 +24,11 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def campaign_settings() -> tuple[tuple[str, ...], dict[str, bool]]:
-    """What campaigns add to the settings: variables of their own; each key, and if it is daily."""
+def campaign_settings() -> tuple[tuple[str, ...], dict[str, str]]:
+    """What campaigns add to the settings: variables of their own; each key with its ``once``."""
     campaigns = registry().values()
     declared = tuple(name for one in campaigns for name in one.environment_variables)
-    return declared, {key_of(one.name): one.once == "day" for one in campaigns}
+    return declared, {key_of(one.name): one.once for one in campaigns}
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class GlobalOptions:
         """
         from ozh_notify.config.load import load
 
-        declared, daily = campaign_settings()
+        declared, periods = campaign_settings()
         loaded, warnings = load(
             self.env_file,
             needs_token=needs_token,
             declared=declared,
-            daily=daily,
+            periods=periods,
             options=options,
         )
         redact = logs.Redactor(loaded.secrets)

@@ -134,7 +134,7 @@ def print_due(
 def print_recalled(
     campaign: Campaign,
     run: str,
-    details: Mapping[tuple[str, int], Any],
+    details: Mapping[tuple[int, int], Any],
     outcomes: Counter[RecallOutcome],
     as_json: bool,
     redact: Redact,
@@ -147,8 +147,8 @@ def print_recalled(
     counts = {outcome.value: outcomes[outcome] for outcome in RecallOutcome}
     if as_json:
         errors = [
-            {"entry": entry, "message_id": number, "error": answer.error}
-            for (entry, number), answer in details.items()
+            {"chat_id": chat, "message_id": number, "error": answer.error}
+            for (chat, number), answer in details.items()
         ]
         head = {"campaign": campaign.name, "run": run, "agreed": agreed}
         print_json({**head, **counts, "errors": errors}, redact)

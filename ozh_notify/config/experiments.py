@@ -11,18 +11,18 @@ from ozh_notify.config.problem import Problem
 from ozh_notify.config.settings import Settings
 from ozh_notify.config.types import Day, ExperimentName
 
-BUILT_IN: Mapping[str, bool] = {"discount": False, "daily_bonus": True}
-"""Campaigns whose variables stand in :class:`Settings`; whether a user gets it once a day."""
+BUILT_IN: Mapping[str, str] = {"discount": "ever", "daily_bonus": "day"}
+"""Campaigns whose variables stand in :class:`Settings`, and how often each is sent (``once``)."""
 
 
-def settings_class(daily: Mapping[str, bool]) -> type[Settings]:
+def settings_class(periods: Mapping[str, str]) -> type[Settings]:
     """`Settings` with the four variables of an experiment for each of these campaigns.
 
-    ``daily`` says by key (``win_back``) whether a user gets the campaign once a day.
+    ``periods`` has the ``once`` of each campaign by its key (``win_back``).
     """
     fields: dict[str, Any] = {}
-    for key in daily.keys() - BUILT_IN.keys():
-        prefix, days = f"OZH_{key.upper()}", 3 if daily[key] else 7
+    for key in periods.keys() - BUILT_IN.keys():
+        prefix, days = f"OZH_{key.upper()}", 3 if periods[key] == "day" else 7
         fields |= {
             f"{key}_holdout": (int | None, Field(None, alias=f"{prefix}_HOLDOUT", ge=1, le=90)),
             f"{key}_experiment": (ExperimentName | None, Field(None, alias=f"{prefix}_EXPERIMENT")),
@@ -35,9 +35,9 @@ def settings_class(daily: Mapping[str, bool]) -> type[Settings]:
     return create_model("Settings", __base__=Settings, **fields) if fields else Settings
 
 
-def check_experiments(settings: Settings, daily: Mapping[str, bool]) -> Iterator[Problem]:
+def check_experiments(settings: Settings, periods: Mapping[str, str]) -> Iterator[Problem]:
     """A holdout needs a name, an end, and the journal, which keeps who was held out."""
-    for key, is_daily in {**BUILT_IN, **daily}.items():
+    for key, once in {**BUILT_IN, **periods}.items():
         prefix = f"OZH_{key.upper()}"
         if getattr(settings, f"{key}_holdout") is None:
             continue
@@ -49,5 +49,5 @@ def check_experiments(settings: Settings, daily: Mapping[str, bool]) -> Iterator
                 f"{prefix}_HOLDOUT", "it needs the journal, but OZH_JOURNAL_COLLECTION is off"
             )
         # Entries that were deleted cannot be judged.
-        if is_daily and settings.journal_days <= getattr(settings, f"{key}_goal_days"):
+        if once != "ever" and settings.journal_days <= getattr(settings, f"{key}_goal_days"):
             yield Problem("OZH_JOURNAL_DAYS", f"expected a number above {prefix}_GOAL_DAYS")

@@ -41,13 +41,13 @@ def load(
     *,
     needs_token: bool = False,
     declared: tuple[str, ...] = (),
-    daily: Mapping[str, bool] = BUILT_IN,
+    periods: Mapping[str, str] = BUILT_IN,
     options: Mapping[str, float | None] | None = None,
 ) -> tuple[Settings, list[Problem]]:
     """Settings from the environment over a ``.env``, and warnings about them.
 
-    ``declared`` names variables that campaigns of other packages read from ``others``. ``daily``
-    has every campaign's key, and whether a user gets it once a day: each may have an experiment.
+    ``declared`` names variables that campaigns of other packages read from ``others``. ``periods``
+    has the ``once`` of every campaign by its key: each campaign may have an experiment.
     ``options`` are command-line values by variable name; None means not given.
 
     Raises:
@@ -58,7 +58,7 @@ def load(
         environ,
         needs_token=needs_token,
         declared=declared,
-        daily=daily,
+        periods=periods,
         options=options,
     )
     if problems:
@@ -74,7 +74,7 @@ def examine(
     *,
     needs_token: bool = False,
     declared: tuple[str, ...] = (),
-    daily: Mapping[str, bool] = BUILT_IN,
+    periods: Mapping[str, str] = BUILT_IN,
     options: Mapping[str, float | None] | None = None,
 ) -> tuple[Settings, list[Problem], list[Problem]]:
     """Settings of everything that is valid, the problems of the rest, and the warnings.
@@ -82,7 +82,7 @@ def examine(
     A variable with a problem has its default value in these settings; ``MONGO_URI`` has none, and
     stands for a server that does not exist.
     """
-    kind = settings_class(daily)
+    kind = settings_class(periods)
     values, problems, warnings = gather(env_file, environ, _known(kind))
     values.update({name: value for name, value in (options or {}).items() if value is not None})
     if needs_token and "TELEGRAM_BOT_TOKEN" not in values:
@@ -95,7 +95,7 @@ def examine(
             problems.append(Problem("OZH_TIMEZONE", f"not set, and {error}", ZONE_REMEDY))
     others = {n: v for n, v in values.items() if n.startswith("OZH_") and n not in variables(kind)}
     settings, wrong = _validate(kind, {**values, "others": others})
-    problems += [*wrong, *check_combinations(settings), *check_experiments(settings, daily)]
+    problems += [*wrong, *check_combinations(settings), *check_experiments(settings, periods)]
     problems = first_of_each(problems)
     warnings += [_unknown(name, _known(kind)) for name in others if name not in declared]
     if any(problem in MISSING for problem in problems) and (absent := no_env_file(env_file)):

@@ -68,7 +68,8 @@ class Claims:
 
         Returns the users whose document the server refuses to update, each with its reason.
         """
-        update = delivery_state.claim_update(self._campaign, claim_id, run, query.now)
+        free = audience.is_free(query)
+        update = delivery_state.claim_update(self._campaign, claim_id, run, query.now, free)
         reason = await self._update({"_id": {"$in": list(ids)}}, query, update)
         if not reason:
             return []
@@ -79,7 +80,7 @@ class Claims:
 
     async def _update(self, who: Filter, query: Query, update: Pipeline) -> str:
         """Update those who still qualify; returns why the server refuses a document, or ""."""
-        where = and_filters([who, audience.claimable(query)])
+        where = and_filters([who, audience.claim_filter(query)])
         users = self._db.collection
         try:
             await self._db.retry(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pymongo import UpdateMany
+
 from ozh_notify.campaigns import Campaign
 from ozh_notify.mongo.errors import with_time_limit
 from ozh_notify.mongo.journal_status import JournalStatusQueries
@@ -30,38 +32,45 @@ class RecallQueries(JournalStatusQueries):
         with with_time_limit("list the messages of a run"):
             now = await self.entries.find({**name, "run": run}).to_list(None)
             before = await self.entries.find({**name, "previous.run": run}).to_list(None)
-        found = [_message(entry, entry, replaced=False) for entry in now]
+        found = [_message(entry, entry) for entry in now]
         for entry in before:
-            olds = [old for old in entry["previous"] if old.get("run") == run]
-            found += [_message(entry, old, replaced=True) for old in olds]
-        return [message for message in found if message]
+            found += [_message(entry, old) for old in entry["previous"] if old.get("run") == run]
+        # A pass that was killed while it began a new period leaves one message in two entries.
+        return list({(m.chat_id, m.message_id): m for m in found if m}.values())
 
-    async def mark_recalled(self, message: SentMessage, now: datetime) -> None:
-        """Write ``recalled_at`` beside the very message; the delivery stays `sent`."""
+    async def mark_recalled(self, message: SentMessage, now: datetime) -> bool:
+        """Write ``recalled_at`` beside the very message; the delivery stays `sent`.
+
+        A pass may move the message meanwhile: `--again` to `previous`, a new period to a copy of
+        the entry. So the message is looked for by its run, in both places.
+
+        Returns False where the journal does not have the message any more.
+        """
+        chat = {"campaign": message.campaign, "chat_id": message.chat_id}
         same = {"run": message.run, "message_id": message.message_id}
-        where: Document = {"_id": message.entry_id, **same}
-        field = "recalled_at"
-        if message.replaced:
-            where = {"_id": message.entry_id, "previous": {"$elemMatch": same}}
-            field = "previous.$.recalled_at"
-        await self.db.retry(
-            lambda: self.entries.update_one(where, {"$set": {field: now}}), "write to the journal"
+        before = {f"previous.{key}": value for key, value in same.items()}
+        that_one: list[Mapping[str, Any]] = [{f"one.{key}": value for key, value in same.items()}]
+        mark = {"$set": {"previous.$[one].recalled_at": now}}
+        writes = [
+            UpdateMany({**chat, **same}, {"$set": {"recalled_at": now}}),
+            UpdateMany({**chat, **before}, mark, array_filters=that_one),
+        ]
+        result = await self.db.retry(
+            lambda: self.entries.bulk_write(writes, ordered=False), "write to the journal"
         )
+        return bool(result.matched_count)
 
 
-def _message(
-    entry: Mapping[str, Any], one: Mapping[str, Any], *, replaced: bool
-) -> SentMessage | None:
+def _message(entry: Mapping[str, Any], one: Mapping[str, Any]) -> SentMessage | None:
     number = one.get("message_id")
     if one.get("state") != State.SENT.value or not isinstance(number, int):
         return None
     return SentMessage(
-        entry_id=entry["_id"],
+        campaign=entry["campaign"],
         chat_id=entry["chat_id"],
         user=one.get("user", entry.get("user")),
         message_id=number,
         run=str(one.get("run")),
         sent_at=one["at"],
         recalled_at=one.get("recalled_at"),
-        replaced=replaced,
     )

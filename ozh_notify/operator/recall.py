@@ -36,8 +36,8 @@ class Deletes(Protocol):
 class Marks(Protocol):
     """The journal."""
 
-    async def mark_recalled(self, message: SentMessage, now: datetime) -> None:
-        """Write ``recalled_at``."""
+    async def mark_recalled(self, message: SentMessage, now: datetime) -> bool:
+        """Write ``recalled_at``; False where the journal does not have the message any more."""
 
 
 def expected(message: SentMessage, now: datetime) -> RecallOutcome:
@@ -59,8 +59,8 @@ class Recall:
         self._flooded = False
         self.error: BaseException | None = None
         """The first error; it ends the command once what was deleted is recorded."""
-        self.outcomes: dict[tuple[str, int], Answer] = {}
-        """By entry and message id."""
+        self.outcomes: dict[tuple[int, int], Answer] = {}
+        """By chat and message id."""
 
     async def run(self, messages: Sequence[SentMessage]) -> Counter[RecallOutcome]:
         """Delete what can be deleted; what was not asked for is LEFT.
@@ -70,7 +70,7 @@ class Recall:
         asked = []
         for message in messages:
             known = expected(message, self._clock.now())
-            self.outcomes[message.entry_id, message.message_id] = Answer(known)
+            self.outcomes[message.chat_id, message.message_id] = Answer(known)
             if known is RecallOutcome.LEFT:
                 asked.append(message)
         await asyncio.gather(*(self._one(message) for message in asked))
@@ -99,14 +99,16 @@ class Recall:
                 self._flooded = True
         else:
             return
-        self.outcomes[message.entry_id, message.message_id] = answer
+        self.outcomes[message.chat_id, message.message_id] = answer
         if answer.outcome is RecallOutcome.RECALLED:
             await self._record(message)
 
     async def _record(self, message: SentMessage) -> None:
+        what = f"deleted and not recorded: chat {message.chat_id} message {message.message_id}"
         try:
-            await self._journal.mark_recalled(message, self._clock.now())
+            is_there = await self._journal.mark_recalled(message, self._clock.now())
         except OzhError:
-            what = "deleted and not recorded: chat %d message %d"
-            log.error(what, message.chat_id, message.message_id)
+            log.error(what)
             raise
+        if not is_there:
+            log.warning("%s: the journal does not have it any more", what)

@@ -11,6 +11,7 @@ from ozh_notify.campaigns import Campaign, Criterion, Kind, key_of, registry
 from ozh_notify.users.restraints import is_back_since, restraints
 
 Filter = dict[str, Any]
+Expression = dict[str, Any]
 
 NON_OBJECT_TYPES = [
     "double",
@@ -33,8 +34,6 @@ NON_OBJECT_TYPES = [
     "maxKey",
 ]
 """BSON types that cannot hold a field of their own; null and missing can be given one."""
-NON_HOLD_TYPES = ["object", *(name for name in NON_OBJECT_TYPES if name != "date")]
-"""BSON types that `hold_until` must not have."""
 
 NOT_AN_ARRAY = {"$not": {"$type": "array"}}
 CAN_HOLD_FIELDS = {"$not": {"$type": NON_OBJECT_TYPES}}
@@ -59,32 +58,38 @@ def eligible(query: Query) -> Filter:
     return and_filters([*_population(query), *_further(query), _free(query), *_wanted(query)])
 
 
-def claimable(query: Query) -> Filter:
-    """All users that a claim may take: :func:`eligible`, and the delivery state can be written.
+def claim_filter(query: Query) -> Filter:
+    """:func:`eligible`, and the delivery state can be written; the filter of the claim.
 
-    The scan does without the second part, because it counts users with an odd state as invalid.
+    It has conditions on fields only: beside an operator such as ``$nor``, both servers of the
+    tests do not find a batch by its ``_id``, but read the whole collection. What needs one is
+    :func:`is_free`. The scan does without the second part, because it counts users with an odd
+    state as invalid.
     """
     root, state_path = query.campaign.settings.state_field, query.campaign.state_path
-    odd_hold = {f"{state_path}.hold_until": {"$type": NON_HOLD_TYPES}}
-    writable = {root: CAN_HOLD_FIELDS, state_path: CAN_HOLD_FIELDS}
-    # MongoDB and secantusd-rs find a batch by `_id` beside a $nor. SecantusDB's Python server,
-    # which the demo uses, reads the whole collection.
-    return and_filters([eligible(query), writable, {"$nor": [odd_hold, *_sending_now(query)]}])
+    return and_filters([eligible(query), {root: CAN_HOLD_FIELDS, state_path: CAN_HOLD_FIELDS}])
 
 
-def _sending_now(query: Query) -> list[Filter]:
-    """With a gap between messages: users that a pass of another campaign is just sending to.
+def is_free(query: Query) -> Expression:
+    """Whether a claim may take a user of its filter; the condition in the claim's update.
 
-    `last_sent_at` is written after the message, so two passes at once would both send.
+    With a gap between messages, users that a pass of another campaign is just sending to are left
+    out: `last_sent_at` is written after the message, so two passes at once would both send.
     """
-    settings = query.campaign.settings
-    if not settings.min_gap_hours:
-        return []
+    settings, hold = query.campaign.settings, f"${query.campaign.state_path}.hold_until"
+    needed: list[Expression] = [{"$in": [{"$type": hold}, ["date", "null", "missing"]]}]
     others = [name for name in registry() if name != query.campaign.name]
-    paths = [f"{settings.state_field}.{key_of(name)}" for name in others]
-    return [
-        {f"{path}.state": "sending", f"{path}.hold_until": {"$gt": query.now}} for path in paths
-    ]
+    for path in (f"${settings.state_field}.{key_of(name)}" for name in others):
+        if settings.min_gap_hours:
+            sending = {"$eq": [f"{path}.state", "sending"]}
+            held = {"$gt": [f"{path}.hold_until", query.now]}
+            needed.append({"$not": [{"$and": [sending, held]}]})
+    return {"$and": needed}
+
+
+def claimable(query: Query) -> Filter:
+    """All users that a claim takes, as one filter."""
+    return and_filters([claim_filter(query), {"$expr": is_free(query)}])
 
 
 def conditions(criterion: Criterion) -> Filter:

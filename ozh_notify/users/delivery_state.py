@@ -13,7 +13,7 @@ from ozh_notify.users.recipient import Recipient
 from ozh_notify.users.state_update import Pipeline, sent_update, state_update
 
 RETRY_UNREACHABLE_AFTER = timedelta(days=30)
-"""How long a once-only campaign waits before it tries an unreachable user again."""
+"""How long a failure holds a user at most; the end of the campaign's period may come earlier."""
 
 MAX_ERROR_TEXT = 200
 """Characters of an error kept in a user document."""
@@ -95,8 +95,14 @@ def was_messaged(state: Any) -> bool:
     return "last_sent_at" in state or any(d.get("state") == State.SENT.value for d in deliveries)
 
 
-def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> Pipeline:
-    """(a) none, or a hold that is over -> `sending`, until the lease ends."""
+def claim_update(
+    campaign: Campaign, claim_id: str, run: str, now: datetime, is_free: Mapping[str, Any]
+) -> Pipeline:
+    """(a) none, or a hold that is over -> `sending`, until the lease ends.
+
+    A user for which the expression ``is_free`` is false stays as it is, so the pass does not find
+    it when it reads its claim back.
+    """
     before = f"${campaign.state_path}"
     attempts: Any = {"$cond": [{"$isNumber": f"{before}.attempts"}, f"{before}.attempts", 0]}
     start = campaign.period_start(now)
@@ -117,7 +123,9 @@ def claim_update(campaign: Campaign, claim_id: str, run: str, now: datetime) -> 
     }
     if campaign.settings.journal_collection:
         state["journal"] = True
-    return state_update(campaign, state)
+    [stage] = state_update(campaign, state)
+    root = campaign.settings.state_field
+    return [{"$set": {root: {"$cond": [is_free, stage["$set"][root], f"${root}"]}}}]
 
 
 def outcome_update(campaign: Campaign, done: OutcomeRecord) -> Pipeline:
@@ -186,12 +194,9 @@ def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datet
     """(i) `reconcile --mark-sent` -> `sent`, until the end of the period of the claim."""
     state = _kept_fields(delivery, State.SENT, now, "run", "attempts", "message_id")
     held, at = delivery.get("hold_until"), delivery.get("at")
-    in_doubt = delivery.get("state") != State.SENDING.value  # there it is the end of the lease
-    if campaign.period_days() and isinstance(held, datetime) and in_doubt:
-        # An outcome holds until the end of the claim's period; `at` may be of the day after.
-        until = held
-    else:
-        until = campaign.period_end(at if isinstance(at, datetime) else now)
+    until = campaign.period_end(at if isinstance(at, datetime) else now)
+    if isinstance(held, datetime) and _holds_for_the_period(campaign, delivery.get("state")):
+        until = held  # `at` may be of the day after the claim
     state["hold_until"] = {"$literal": until}
     return sent_update(campaign, state, at if isinstance(at, datetime) else now)
 
@@ -199,6 +204,14 @@ def mark_sent_update(campaign: Campaign, delivery: Mapping[str, Any], now: datet
 def unreachable_until(state: State, at: datetime) -> datetime | None:
     """Until when no campaign at all tries a user that one of them could not reach."""
     return at + RETRY_UNREACHABLE_AFTER if state is State.UNREACHABLE else None
+
+
+def _holds_for_the_period(campaign: Campaign, state: Any) -> bool:
+    """Whether `hold_until` is the end of the claim's period, and not of a lease or of 30 days."""
+    days = campaign.period_days()
+    if days is None or state == State.SENDING.value:
+        return False
+    return state == State.UNKNOWN.value or timedelta(days=days) <= RETRY_UNREACHABLE_AFTER
 
 
 def _kept_fields(
@@ -214,9 +227,10 @@ def hold_until(
     """Until when an outcome holds the user; None for `retry`, which the next pass takes."""
     if state is State.RETRY:
         return None
-    if state in (State.UNREACHABLE, State.REJECTED) and not campaign.period_days():
-        return now + RETRY_UNREACHABLE_AFTER
-    return campaign.period_end(claimed_at)
+    end = campaign.period_end(claimed_at)
+    if state in (State.UNREACHABLE, State.REJECTED):
+        return min(end, now + RETRY_UNREACHABLE_AFTER)
+    return end
 
 
 def has_outcome(delivery: Any, record: OutcomeRecord) -> bool:

@@ -14,15 +14,13 @@ MAX_AGE = timedelta(hours=48)
 class SentMessage:
     """One delivered message of a run."""
 
-    entry_id: str
+    campaign: str
     chat_id: int
     user: Any
     message_id: int
     run: str
     sent_at: datetime
     recalled_at: datetime | None
-    replaced: bool
-    """Whether a later delivery has taken its place in the entry."""
 
     def is_too_old(self, now: datetime) -> bool:
         """Whether Telegram would refuse to delete it."""

@@ -17,6 +17,7 @@ from ozh_notify.config.load import load
 from ozh_notify.config.settings import local
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from ozh_notify.users import journal_entry, journal_period
+from ozh_notify.users.delivery_state import State, hold_until, mark_sent_update
 from ozh_notify.users.recipient import Recipient
 from tests.conftest import Ozh
 from tests.helpers.passes import as_if_now, chats, ended
@@ -212,10 +213,40 @@ class Weekly(DailyBonus):
     once: ClassVar[str] = "7 days"
 
 
-def campaign(zone: str, **variables: str) -> Campaign:
-    """The weekly campaign in a time zone."""
+class Yearly(DailyBonus):
+    """Once in a year."""
+
+    name: ClassVar[str] = "yearly"
+    once: ClassVar[str] = "365 days"
+
+
+def campaign(zone: str, kind: type[Campaign] = Weekly, **variables: str) -> Campaign:
+    """A campaign of several days in a time zone."""
     given = {"MONGO_URI": "mongodb://h/db", "OZH_TIMEZONE": zone, **variables}
-    return Weekly(load(None, given)[0])
+    return kind(load(None, given)[0])
+
+
+def test_a_failure_holds_until_the_period_ends_and_at_most_for_thirty_days() -> None:
+    """A blocked user may be back next month, also where the campaign is sent once a year."""
+    claimed = datetime(2026, 3, 26, 12, tzinfo=UTC)
+    written = claimed + timedelta(minutes=1)
+    week, year = campaign("UTC"), campaign("UTC", Yearly)
+    for state in (State.UNREACHABLE, State.REJECTED):
+        assert hold_until(week, state, claimed, written) == datetime(2026, 4, 2, tzinfo=UTC)
+        assert hold_until(year, state, claimed, written) == written + timedelta(days=30)
+    assert hold_until(year, State.SENT, claimed, written) == datetime(2027, 3, 26, tzinfo=UTC)
+
+
+def test_a_failure_settled_as_sent_holds_for_the_whole_period() -> None:
+    """`reconcile --mark-sent` takes the end of the period, not that of the 30 days."""
+    written, now = datetime(2026, 3, 26, 12, tzinfo=UTC), datetime(2026, 3, 27, tzinfo=UTC)
+    for kind, state in ((Yearly, State.REJECTED), (Yearly, State.SENDING), (Weekly, State.UNKNOWN)):
+        one = campaign("UTC", kind)
+        held = hold_until(one, state, written, written)
+        delivery = {"state": state.value, "at": written, "hold_until": held}
+        [stage, *_] = mark_sent_update(one, delivery, now)
+        kept = stage["$set"]["ozh_notify"]["$mergeObjects"][1][one.key]
+        assert kept["hold_until"] == {"$literal": one.period_end(written)}
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Havana", "Asia/Beirut"])

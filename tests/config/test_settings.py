@@ -448,8 +448,8 @@ def test_a_further_campaign_has_the_variables_of_an_experiment(no_file: Path) ->
         "OZH_WIN_BACK_EXPERIMENT": "a",
         "OZH_WIN_BACK_EXPERIMENT_UNTIL": "2026-12-31",
     }
-    once, daily = {"win_back": False}, {"win_back": True}
-    settings, warnings = load(no_file, holdout, daily=once)
+    ever, day, week = {"win_back": "ever"}, {"win_back": "day"}, {"win_back": "7 days"}
+    settings, warnings = load(no_file, holdout, periods=ever)
     assert warnings == []
     found: Any = settings  # its class is made for the campaigns
     assert found.win_back_holdout == 50
@@ -458,15 +458,16 @@ def test_a_further_campaign_has_the_variables_of_an_experiment(no_file: Path) ->
     assert settings.set_explicitly("OZH_WIN_BACK_HOLDOUT")
     assert not settings.others
     assert len(load(no_file, holdout)[1]) == 3
-    _, [typo] = load(no_file, {**holdout, "OZH_WIN_BACK_GOALDAYS": "3"}, daily=once)
+    _, [typo] = load(no_file, {**holdout, "OZH_WIN_BACK_GOALDAYS": "3"}, periods=ever)
     assert "did you mean OZH_WIN_BACK_GOAL_DAYS?" in str(typo)
-    text = problems(no_file, {**NEEDED, "OZH_WIN_BACK_HOLDOUT": "91"}, daily=once)
+    text = problems(no_file, {**NEEDED, "OZH_WIN_BACK_HOLDOUT": "91"}, periods=ever)
     assert "OZH_WIN_BACK_HOLDOUT: expected a number of at most 90" in text
-    text = problems(no_file, {**NEEDED, "OZH_WIN_BACK_HOLDOUT": "9"}, daily=once)
+    text = problems(no_file, {**NEEDED, "OZH_WIN_BACK_HOLDOUT": "9"}, periods=ever)
     assert "OZH_WIN_BACK_EXPERIMENT: missing" in text
     assert "OZH_WIN_BACK_EXPERIMENT_UNTIL: missing" in text
-    text = problems(no_file, {**holdout, "OZH_JOURNAL_DAYS": "3"}, daily=daily)
-    assert "OZH_JOURNAL_DAYS: expected a number above OZH_WIN_BACK_GOAL_DAYS" in text
+    for once, days in ((day, "3"), (week, "7")):
+        text = problems(no_file, {**holdout, "OZH_JOURNAL_DAYS": days}, periods=once)
+        assert "OZH_JOURNAL_DAYS: expected a number above OZH_WIN_BACK_GOAL_DAYS" in text
 
 
 def test_settings_cannot_be_changed(no_file: Path) -> None:

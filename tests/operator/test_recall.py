@@ -71,6 +71,30 @@ def test_a_run_whose_message_was_sent_once_more_is_taken_back_too(
     assert (again["recalled"], again["recalled before"]) == (0, 2)
 
 
+def test_a_message_that_a_pass_moves_during_a_recall_is_recorded_where_it_is(
+    ozh: Ozh, users: Users, bot_api: BotApiServer
+) -> None:
+    """`--again` takes over entries between the list and the deletion."""
+    users.insert_many(discount_users(12))
+    wrong = ozh("discount", "--json").json()["run_id"]
+    first = {message.message_id for message in bot_api.control.messages()}
+    users.update_many({}, {"$set": {"discount_offered": False}})
+    bot_api.control.rules([{"do": "slow", "method": "deleteMessage", "seconds": 2}])
+    process = ozh.start("recall", "discount", "--run", wrong, "--yes", "--json")
+    wait_until(
+        lambda: "deletemessage" in str(bot_api.control.requests()["by_method"]).lower(),
+        "a deletion under way",
+    )
+    assert ozh("discount", "--again", "--rate", "1000", "--json").json()["sent"] == 12
+    assert ended(ozh, process).json()["recalled"] == 12
+    assert set(deleted(bot_api)) == first
+    journal = users.database.ozh_notify_journal
+    for entry in journal.find({"chat_id": {"$exists": True}}):
+        assert "recalled_at" not in entry
+        assert [old["message_id"] in first for old in entry["previous"]] == [True]
+        assert "recalled_at" in entry["previous"][0]
+
+
 @pytest.mark.long
 def test_an_interrupted_recall_goes_on_where_it_was(
     ozh: Ozh, users: Users, bot_api: BotApiServer
