@@ -64,13 +64,31 @@ class JournalStatusQueries(StatusQueries):
         where: Document = {"_id": RUNS_RANGE, "campaign": campaign.name}
         if since:
             where["started_at"] = {"$gte": since}
-        with with_time_limit("count deliveries by state"):
+        with with_time_limit("list the last runs"):
             latest = self.entries.find(where).sort("_id", -1)
             runs = await latest.limit(MAX_RUNS if since else RUNS).to_list(None)
             number = await self.entries.count_documents(where)
-            states = await self.entries.aggregate(_by_state(campaign, now)).to_list(None)
-        rows = [_run_row(run) for run in runs]
-        return {"states": states, "runs": rows, "number": [{"runs": number}]}
+        states = [await self._count_state(campaign, state, now) for state in State]
+        return {
+            "states": [row for row in states if row["users"]],
+            "runs": [_run_row(run) for run in runs],
+            "number": [{"runs": number}],
+        }
+
+    async def _count_state(self, campaign: Campaign, state: State, now: datetime) -> Document:
+        """Entries in a state, and how many of them hold: ranges of keys of one index.
+
+        The server counts keys several times faster than it groups them.
+        """
+        where: Document = {"campaign": campaign.name, "state": state.value}
+        where.update(of_period(campaign, now))
+        with with_time_limit("count deliveries by state"):
+            users = await self.entries.count_documents(where)
+            held = 0 if state is State.RETRY else users
+            if state in (State.UNREACHABLE, State.REJECTED) and users:
+                recent = {"$gt": now - RETRY_UNREACHABLE_AFTER, **where.get("claimed_at", {})}
+                held = await self.entries.count_documents({**where, "claimed_at": recent})
+        return {"_id": state.value, "users": users, "held": held}
 
     async def oldest_unknown(self, campaign: Campaign, now: datetime) -> Document | None:
         """The oldest `unknown` of the journal and of the users' documents."""
@@ -97,18 +115,6 @@ def status_queries(settings: Settings) -> StatusQueries:
 def _age(row: Document) -> tuple[bool, Any]:
     at = row.get("at")
     return not isinstance(at, datetime), at if isinstance(at, datetime) else 0
-
-
-def _by_state(campaign: Campaign, now: datetime) -> list[Document]:
-    """Counts by state, and of those that hold; all of it is in the keys of one index."""
-    holds: Document = {"$in": ["$state", ["sending", "sent", "unknown", "held_out"]]}
-    failed: Document = {"$in": ["$state", ["unreachable", "rejected"]]}
-    # Of a daily campaign it is the day that counts, and a failure holds until its end.
-    recent = {"$gt": ["$claimed_at", now - RETRY_UNREACHABLE_AFTER]}
-    held: Document = {"$or": [holds, {"$and": [failed, recent]}]}
-    group = {"_id": "$state", "users": {"$sum": 1}, "held": {"$sum": {"$cond": [held, 1, 0]}}}
-    some = {"campaign": campaign.name, "state": {"$gte": ""}, **of_period(campaign, now)}
-    return [{"$match": some}, {"$group": group}]
 
 
 def _run_row(run: Document) -> Document:
