@@ -116,7 +116,11 @@ def _print_dry_run(result: Result, redact: Redact) -> None:
     ]
     if result.invalid:
         rows.append(("  invalid", result.invalid, COUNTS["invalid"]))
-    print_table(title, ("", "", ""), [*rows, ("to be messaged", result.eligible, "")], redact)
+    held_out = shown.held_out if shown else 0
+    if held_out:
+        rows.append(("  held out", held_out, "controls of the experiment"))
+    rows.append(("to be messaged", result.eligible - held_out, ""))
+    print_table(title, ("", "", ""), rows, redact)
     if shown:
         _print_preview(shown, result, redact)
 
@@ -136,8 +140,6 @@ def _print_preview(shown: DryRunDetails, result: Result, redact: Redact) -> None
         )
     )
     print_line(f"a pass would take {_duration(shown.seconds)} at {result.rate:g}/s", redact)
-    if shown.held_out:
-        print_line(f"of these {result.eligible}, {shown.held_out} would be held out", redact)
     if shown.stars is not None:
         print_line(f"paid broadcast: about {shown.stars:g} Stars", redact)
     if result.status == "outside_hours":

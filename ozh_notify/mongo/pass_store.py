@@ -76,16 +76,6 @@ class MongoPassStore:
         looked_at = [*self._criteria_fields(), *filter_fields(self.settings.extra_filter)]
         return await self.db.newest(size, projection(*looked_at), "look at a sample of users")
 
-    async def sweep(self, now: datetime) -> int:
-        """Move claims whose lease is over to `unknown`; only a sweep takes a `sending` user."""
-        lapsed = await self.lapsed(now)
-        return await self.update_claimed(
-            [
-                (user, delivery_state.expire_update(self.campaign, user.delivery, now))
-                for user in lapsed
-            ]
-        )
-
     async def in_hand(self) -> int:
         """How many users are in `sending`: claimed by some pass and not settled."""
         return await self._claims.in_hand()

@@ -20,6 +20,7 @@ from ozh_notify.users import journal_entry, journal_period
 from ozh_notify.users.delivery_state import State, hold_until, mark_sent_update
 from ozh_notify.users.recipient import Recipient
 from tests.conftest import Ozh
+from tests.helpers.campaign_files import campaign_folder
 from tests.helpers.passes import as_if_now, chats, ended
 from tests.helpers.users import Users, user
 from tests.torture.environment import WRAPPER
@@ -40,10 +41,7 @@ reason = "seen in the future"
 @pytest.fixture
 def weekly(ozh: Ozh, tmp_path: Path) -> Ozh:
     """The command with a weekly campaign; the clock of its process is the test's."""
-    folder = tmp_path / "campaigns"
-    folder.mkdir()
-    (folder / "weekly.toml").write_text(WEEKLY, encoding="utf-8")
-    (folder / "weekly.html").write_text("Новости недели", encoding="utf-8")
+    folder = campaign_folder(tmp_path, "weekly", WEEKLY, "Новости недели")
     ozh.environment.update(OZH_CAMPAIGNS_DIR=str(folder), OZH_TIMEZONE="Europe/Berlin")
     # The database's clock shows today, so the limit for clocks that differ is lifted.
     ozh.environment.update(TORTURE_CLOCK_LIMIT=str(10 * 365 * 86_400))

@@ -17,6 +17,7 @@ from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.options_file import FLAGS, MEDIA
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
+from tests.helpers.campaign_files import campaign_folder
 from tests.helpers.users import Users, ago, user
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -54,10 +55,7 @@ TEXT = "{{ first_name }}, вас не было {{ days }} {{ days|plural('ден
 @pytest.fixture
 def win_back(ozh: Ozh, tmp_path: Path) -> Ozh:
     """The command with a folder of campaigns that holds one, named in `.env`."""
-    folder = tmp_path / "campaigns"
-    folder.mkdir()
-    (folder / "win_back.toml").write_text(WIN_BACK, encoding="utf-8")
-    (folder / "win_back.html").write_text(TEXT, encoding="utf-8")
+    folder = campaign_folder(tmp_path, "win_back", WIN_BACK, TEXT)
     (ozh.folder / ".env").write_text(f"OZH_CAMPAIGNS_DIR='{folder}'\n")
     return ozh
 

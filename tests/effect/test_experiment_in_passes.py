@@ -12,7 +12,7 @@ import pytest
 from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import chats, deliveries, ended, failing, states, wait_until
+from tests.helpers.passes import chats, deliveries, ended, failing, states, table_rows, wait_until
 from tests.helpers.users import Users, bonus_user, discount_user
 
 LATER = (datetime.now(timezone.utc) + timedelta(days=9)).date().isoformat()
@@ -37,7 +37,9 @@ def test_controls_are_journalled_like_the_treated_and_get_no_message(
     held = controls(users)
     dry = ozh("discount", "--dry-run", "--json", **SETTINGS).json()
     assert dry["preview"]["held_out"] == len(held)
-    assert "would be held out" in ozh("discount", "--dry-run", **SETTINGS).out
+    rows = table_rows(ozh("discount", "--dry-run", **SETTINGS).out)
+    assert rows["held out"] == str(len(held))
+    assert rows["to be messaged"] == str(40 - len(held))
     result = ozh("discount", "--json", **SETTINGS)
     said = result.json()
     assert result.code == 0, result.err

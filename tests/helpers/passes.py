@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import time
@@ -142,3 +143,8 @@ class MovableClock:
         new = self._file.with_suffix(".new")
         new.write_text(f"{ahead:+.3f}\n")
         new.replace(self._file)  # at once: the program reads it at any moment
+
+
+def table_rows(text: str) -> dict[str, str]:
+    """The figure of each row of the tables that a command printed, by the row's name."""
+    return dict(re.findall(r"^│ +(\S.*?) +│ +(\d+) │", text, re.MULTILINE))

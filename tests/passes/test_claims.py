@@ -265,13 +265,13 @@ def recipient(user: dict[str, Any], claim: str) -> Any:
 
 
 def opened(ozh: Ozh) -> Any:
-    """The store of the discount on the test's database."""
+    """The store of the discount on the test's database, without a journal."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
-    from ozh_notify.mongo.pass_store import MongoPassStore
+    from ozh_notify.mongo.journaled_store import JournaledPassStore
 
-    loaded, _ = load(None, ozh.environment)
-    return MongoPassStore(loaded, registry()["discount"](loaded))
+    loaded, _ = load(None, {**ozh.environment, "OZH_JOURNAL_COLLECTION": "off"})
+    return JournaledPassStore(loaded, registry()["discount"](loaded))
 
 
 def sent(user: dict[str, Any], claim: str, message_id: int = 77) -> Any:

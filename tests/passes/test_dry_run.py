@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -19,6 +18,7 @@ from tests.helpers.odd_users import (
     insert,
     put,
 )
+from tests.helpers.passes import table_rows
 from tests.helpers.users import (
     Users,
     ago,
@@ -130,7 +130,7 @@ def test_the_table_says_it_in_words(campaign: str, ozh: Ozh, users: Users) -> No
     key = campaign.replace("-", "_").upper()
     button = {f"OZH_{key}_BUTTON_TEXT": "Открыть", f"OZH_{key}_BUTTON": "https://t.me/x?start=1"}
     result = dry_run(ozh, campaign, OZH_EXTRA_FILTER=EXTRA, OZH_RATE_LIMIT="0.5", **button)
-    rows = dict(re.findall(r"^│ +(\S.*?) +│ +(\d+) │", result.out, re.MULTILINE))
+    rows = table_rows(result.out)
     population = {
         "discount": "one generation and no balance",
         "daily-bonus": "registered in the last days",
