@@ -1,7 +1,8 @@
 """Pure: what an entry of the journal is, and what each transition writes into it.
 
 There is one entry per campaign, chat and period. Its unique ``_id`` is the right to send: a
-message goes out only while the pass holds the user's document and the entry.
+message goes out only while the pass holds the user's document and the entry. The letters of the
+transitions are those of ``docs/states.md``.
 """
 
 from __future__ import annotations
