@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pydantic": ("config/",),
     "dotenv": ("config/",),
     "prometheus_client": ("monitoring/",),
-    "tomli": ("campaigns/toml_file.py", "messaging/options_file.py"),
+    "tomli": ("campaigns/toml_file.py", "messaging/message_options_file.py"),
     "tzlocal": ("config/",),
 }
 """Where each vendor package may be imported; a name that ends with / is a folder."""

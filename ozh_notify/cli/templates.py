@@ -19,7 +19,7 @@ from ozh_notify.logs import Redactor
 
 if TYPE_CHECKING:
     from ozh_notify.config.settings import Settings
-    from ozh_notify.messaging.options import Options
+    from ozh_notify.messaging.message_options import MessageOptions
     from ozh_notify.messaging.template_files import TemplateFile, UnreadFile
 
 LONGEST = 60
@@ -42,7 +42,7 @@ class Found:
 
     texts: list[tuple[TemplateFile, str]] = field(default_factory=list)
     """Each text's file and its beginning."""
-    options: list[tuple[TemplateFile, Options]] = field(default_factory=list)
+    options: list[tuple[TemplateFile, MessageOptions]] = field(default_factory=list)
     """Each ``NAME.toml``, and what it says."""
     problems: list[str] = field(default_factory=list)
     unread: tuple[UnreadFile, ...] = ()

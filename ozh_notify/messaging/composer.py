@@ -11,8 +11,8 @@ from ozh_notify.campaigns.toml_file import KEYS
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.html import CAPTION_LIMIT, TEXT_LIMIT, parse
 from ozh_notify.messaging.message import ButtonKind, Keyboard, Message, MessageButton
-from ozh_notify.messaging.options import Options, compile_options
-from ozh_notify.messaging.options_file import OptionsSource, read_options
+from ozh_notify.messaging.message_options import MessageOptions, compile_message_options
+from ozh_notify.messaging.message_options_file import OptionsSource, read_options
 from ozh_notify.messaging.template_checks import check_rendered, renders
 from ozh_notify.messaging.template_files import (
     TemplateFile,
@@ -68,9 +68,10 @@ class Composer:
         self.options_files = options_files(campaign)
         """The ``NAME.toml`` files."""
         self._options = {
-            file.language: compile_options(plain, _read(file), known) for file in self.options_files
+            file.language: compile_message_options(plain, _read(file), known)
+            for file in self.options_files
         }
-        parts: list[Text | Options] = [*self._texts.values(), *self._options.values()]
+        parts: list[Text | MessageOptions] = [*self._texts.values(), *self._options.values()]
         self.user_paths = outermost(path for part in parts for path in part.paths)
         """The fields of the user's document that the files name, as dotted paths."""
         self.words = {name for part in parts for name in part.names}
@@ -116,9 +117,9 @@ class Composer:
         """The text that a user with this language code gets."""
         return self._texts[self.language_for(user_language)].file
 
-    def options_for(self, language: str) -> Options:
+    def options_for(self, language: str) -> MessageOptions:
         """What the file of options says that a user with this language code gets."""
-        return self._options.get(best_language(language, self._options), Options())
+        return self._options.get(best_language(language, self._options), MessageOptions())
 
     def _render(
         self, first_name: str, user_language: str, chat_id: int = 0, fields: Fields | None = None
@@ -174,7 +175,7 @@ class Composer:
             if self.user_paths:
                 self._check_with_fields(text, options, limit)
 
-    def _check_with_fields(self, text: Text, options: Options, limit: int) -> None:
+    def _check_with_fields(self, text: Text, options: MessageOptions, limit: int) -> None:
         """Render for a user who has every field.
 
         An expression that fails is not a fault: the fields' types are not known here.
@@ -187,7 +188,7 @@ class Composer:
         if all(problems):
             raise ConfigError(problems[0])
 
-    def _problem_with(self, text: Text, options: Options, value: str) -> str:
+    def _problem_with(self, text: Text, options: MessageOptions, value: str) -> str:
         """What is wrong with the options if each field of the user has this value."""
         full = dict.fromkeys(self.user_paths, value)
         variables = self._variables_for(text, SAMPLE_NAMES[0], CHAT_ID_BOUND - 1, full)
@@ -198,7 +199,7 @@ class Composer:
             return str(error)
         return ""
 
-    def _pairs(self) -> Iterator[tuple[Text, Options]]:
+    def _pairs(self) -> Iterator[tuple[Text, MessageOptions]]:
         """Each text with each file of options that some user's language brings together."""
         for language in {"", *self._texts, *self._options}:
             yield self._texts[self.language_for(language)], self.options_for(language)

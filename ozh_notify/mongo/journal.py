@@ -28,7 +28,7 @@ DUPLICATE_KEY = 11000
 
 
 @dataclass(frozen=True)
-class Held:
+class Duplicate:
     """A claimed user whose chat another delivery of this period has dealt with."""
 
     recipient: Recipient
@@ -43,7 +43,7 @@ class Taken:
     """Users whose entry this pass holds; it may send to them."""
     controls: list[Recipient] = field(default_factory=list)
     """Users whose entry this pass holds, which an experiment holds out."""
-    held: list[Held] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
 
     def add(self, who: Recipient, is_control: bool) -> None:
         """One more user whose entry this pass holds."""
@@ -85,12 +85,12 @@ class MongoJournal:
             elif journal_entry.is_held_by(entries[i], who):
                 taken.add(who, entries[i].get("arm") == CONTROL)
             else:
-                taken.held.append(Held(who, entries[i]))
+                taken.duplicates.append(Duplicate(who, entries[i]))
         if vanished:  # somebody deleted an entry in this very moment
             again = await self.take(vanished, run, again_before)
             taken.recipients += again.recipients
             taken.controls += again.controls
-            taken.held += again.held
+            taken.duplicates += again.duplicates
         return taken
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:

@@ -16,7 +16,7 @@ from ozh_notify.errors import OzhError
 from ozh_notify.mongo import journaled_sweep
 from ozh_notify.mongo.client import Document, primary_collection
 from ozh_notify.mongo.experiments import PassExperiment
-from ozh_notify.mongo.journal import Held, MongoJournal
+from ozh_notify.mongo.journal import Duplicate, MongoJournal
 from ozh_notify.mongo.no_journal import NoJournal, NoPassRecords
 from ozh_notify.mongo.pass_records import PassRecords, bot_document
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
@@ -89,10 +89,10 @@ class JournaledPassStore(MongoPassStore):
         except OzhError:
             await self._release_both(ids, claim_id, query)
             raise
-        await self._repair(taken.held, run)
+        await self._repair(taken.duplicates, run)
         order = {repr(who.id): n for n, who in enumerate(claimed)}
         recipients = sorted([*taken.recipients, *unusable], key=lambda who: order[repr(who.id)])
-        return Claimed(recipients, taken.controls, len(taken.held), written.refused)
+        return Claimed(recipients, taken.controls, len(taken.duplicates), written.refused)
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> Confirmation:
         """Write outcomes to the journal, then to the users' documents."""
@@ -124,10 +124,10 @@ class JournaledPassStore(MongoPassStore):
         await self.journal.release(claim_id, query.now)
         await self.release(ids, claim_id, query.now)
 
-    async def _repair(self, held: Sequence[Held], run: str) -> None:
+    async def _repair(self, duplicates: Sequence[Duplicate], run: str) -> None:
         """Copy what the journal says to documents that another delivery has dealt with."""
         updates = []
-        for one in held:
+        for one in duplicates:
             same_pass = one.entry.get("run") == run and one.entry.get("state") == State.SENDING
             if same_pass:  # its outcome is not known yet
                 self._waiting.setdefault(str(one.entry["_id"]), []).append(one.recipient)
@@ -164,8 +164,8 @@ class JournaledPassStore(MongoPassStore):
         except OzhError as error:  # they stay in `sending`, which the next sweep mends
             log.warning("%s", error)
             return
-        held = [Held(who, entries[i]) for i in entries for who in self._waiting.pop(i)]
-        await self._repair(held, "")
+        duplicates = [Duplicate(who, entries[i]) for i in entries for who in self._waiting.pop(i)]
+        await self._repair(duplicates, "")
 
     def _copied(self, who: Recipient, entry: dict[str, Any]) -> tuple[ClaimedDocument, Pipeline]:
         document = ClaimedDocument(who.id, who.chat_id, {"claim": who.claim})

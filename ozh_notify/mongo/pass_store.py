@@ -172,7 +172,7 @@ class MongoPassStore:
         few values, between which the server skips to the last days.
         """
         wanted = self.campaign.index()
-        if query.chats or not indexes.has_population(wanted, self.campaign, query.now):
+        if query.chats or not indexes.covers_population(wanted, self.campaign, query.now):
             return None
         have = indexes.existing(await self.db.index_descriptions(self.users))
         [status] = indexes.compare([wanted], have)

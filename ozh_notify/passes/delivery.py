@@ -51,7 +51,7 @@ class DeliveryLoop:
         await self._dispatcher.run()
         await claiming
         queues.release_ready()
-        self._dispatcher.release_held()
+        self._dispatcher.settle_withheld()
         queues.all_finished = True
         queues.notify()
         await recording

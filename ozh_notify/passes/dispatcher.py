@@ -57,7 +57,7 @@ class Dispatcher:
             text = "%d messages went out as text: Telegram refused the user's own picture"
             log.warning(text, self._text_alone)
 
-    def release_held(self) -> None:
+    def settle_withheld(self) -> None:
         """Settle the refusals that the breaker still holds back."""
         self._settle(self._breaker.end())
         if self._breaker.tripped:

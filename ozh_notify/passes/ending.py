@@ -13,7 +13,7 @@ from ozh_notify.wording import counted
 
 
 @dataclass
-class Facts:
+class PassFacts:
     """What a pass has learned so far; its result is made of it, however the pass ends."""
 
     bot: str | None = None

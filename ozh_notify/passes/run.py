@@ -21,7 +21,7 @@ from ozh_notify.messaging.template_files import all_unread_files
 from ozh_notify.passes import dry_run, preparation
 from ozh_notify.passes.context import PassContext
 from ozh_notify.passes.delivery import DeliveryLoop
-from ozh_notify.passes.ending import Facts, final_error
+from ozh_notify.passes.ending import PassFacts, final_error
 from ozh_notify.passes.ports import MessageSender, PassStore
 from ozh_notify.passes.queues import OutcomeCounts
 from ozh_notify.passes.recorder import log_journal_counts
@@ -59,7 +59,7 @@ class Pass:
         self._closed = campaign.closed_reason(
             options.at or self.started_at, any_time=options.any_time
         )
-        self._facts = Facts()
+        self._facts = PassFacts()
         self._store: PassStore | None = None
 
     @property

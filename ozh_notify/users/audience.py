@@ -55,7 +55,9 @@ class Query:
 
 def eligible(query: Query) -> Filter:
     """All users that the campaign may message now: the filter of the scan."""
-    return and_filters([*_population(query), *_further(query), _free(query), *_wanted(query)])
+    return and_filters(
+        [*_population(query), *_eligibility(query), _not_held(query), *_restraints_and_chats(query)]
+    )
 
 
 def claim_filter(query: Query) -> Filter:
@@ -162,11 +164,11 @@ def _population(query: Query) -> list[Filter]:
     return [conditions(c) for c in query.campaign.population_criteria(query.now)]
 
 
-def _further(query: Query) -> list[Filter]:
+def _eligibility(query: Query) -> list[Filter]:
     return [conditions(c) for c in query.campaign.eligibility_criteria(query.now)]
 
 
-def _wanted(query: Query) -> list[Filter]:
+def _restraints_and_chats(query: Query) -> list[Filter]:
     settings, extra = query.campaign.settings, query.campaign.settings.extra_filter
     across = [restraint.condition for restraint in restraints(settings, query.now)]
     extras = [{"$and": [extra]}] if extra else []
@@ -185,7 +187,7 @@ def _chats(query: Query) -> list[Filter]:
     return [{query.campaign.settings.field_chat_id: {"$in": forms}}]
 
 
-def _free(query: Query) -> Filter:
+def _not_held(query: Query) -> Filter:
     """No delivery of this campaign holds the user; one in `sending` always does."""
     state_path = query.campaign.state_path
     not_held = {f"{state_path}.hold_until": {"$not": {"$gt": query.now}}}
@@ -227,4 +229,4 @@ def hold_reasons(query: Query) -> list[tuple[str, Filter]]:
         if state == "unreachable" and returned:
             held["$nor"] = returned
         hold_reasons.append((f"held: {state}", held))
-    return [*hold_reasons, ("held: other", {"$nor": [_free(query)]})]
+    return [*hold_reasons, ("held: other", {"$nor": [_not_held(query)]})]

@@ -185,7 +185,7 @@ def _status_of(index: Index, have: Sequence[ExistingIndex]) -> IndexStatus:
     return IndexStatus(index, best, next(name for name in names if name not in taken))
 
 
-def has_population(index: Index, campaign: Campaign, now: datetime) -> bool:
+def covers_population(index: Index, campaign: Campaign, now: datetime) -> bool:
     """Whether every user of a campaign's population is in an index of its users."""
     wanted = _plain({c.field: c.condition for c in campaign.population_criteria(now)})
     return _plain(index.partial).items() <= wanted.items()

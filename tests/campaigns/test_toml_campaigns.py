@@ -14,7 +14,7 @@ from ozh_notify.campaigns.toml_file import KEYS, MESSAGE_KEYS, parse_campaign
 from ozh_notify.cli import app, run
 from ozh_notify.effect.arms import Arm, arm_of
 from ozh_notify.errors import ConfigError
-from ozh_notify.messaging.options_file import FLAGS, MEDIA
+from ozh_notify.messaging.message_options_file import FLAGS, MEDIA
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
 from tests.helpers.campaign_files import campaign_folder

@@ -66,7 +66,7 @@ class Journal:
     def take(self, *who: Recipient, again: datetime | None = None) -> tuple[list[Any], list[Any]]:
         """Users taken, and users held with the state of the entry that holds them."""
         taken = self.run(self.journal.take(who, "r", again))
-        held = [(h.recipient.id, h.entry["state"]) for h in taken.held]
+        held = [(h.recipient.id, h.entry["state"]) for h in taken.duplicates]
         return [r.id for r in taken.recipients], held
 
     def entry(self, which: str = "discount:100005") -> Document:
@@ -192,7 +192,7 @@ def test_of_passes_that_take_one_chat_at_once_exactly_one_gets_it(journal: Journ
         taken = await asyncio.gather(*work)
         winners = [r for one in taken for r in one.recipients]
         assert len(winners) == 1
-        assert sum(len(one.held) for one in taken) == len(passes) - 1
+        assert sum(len(one.duplicates) for one in taken) == len(passes) - 1
         done = record(winners[0], "retry")
         assert await passes[0].confirm([done]) == []
         return [w.claim for w in winners]

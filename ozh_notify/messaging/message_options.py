@@ -11,7 +11,7 @@ import jinja2
 from ozh_notify.config.addresses import button_target
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.message import ButtonKind, Keyboard, Media, MediaKind, MessageButton
-from ozh_notify.messaging.options_file import FLAGS, ButtonSource, OptionsSource, Source
+from ozh_notify.messaging.message_options_file import FLAGS, ButtonSource, OptionsSource, Source
 from ozh_notify.messaging.templates import check_names
 from ozh_notify.messaging.user_fields import paths_in
 from ozh_notify.wording import counted
@@ -27,7 +27,7 @@ URL_LIMIT = 2048
 
 
 @dataclass(frozen=True)
-class Field:
+class OptionText:
     """A compiled text of the file, and the place it comes from."""
 
     template: jinja2.Template
@@ -51,9 +51,9 @@ class Field:
 class OptionButton:
     """One compiled button."""
 
-    text: Field
+    text: OptionText
     kind: ButtonKind
-    target: Field
+    target: OptionText
     row: int | None
     style: str | None
 
@@ -78,12 +78,12 @@ class OptionButton:
 
 
 @dataclass(frozen=True)
-class Options:
+class MessageOptions:
     """A compiled file."""
 
     keyboard: tuple[tuple[OptionButton, ...], ...] = ()
     media_kind: MediaKind | None = None
-    media: Field | None = None
+    media: OptionText | None = None
     silent: bool = False
     protect: bool = False
     link_preview: bool = False
@@ -117,7 +117,7 @@ class Options:
         self.rendered_keyboard(variables, strict=True)
         self.rendered_media(variables, strict=True)
 
-    def fields(self) -> Iterator[Field]:
+    def fields(self) -> Iterator[OptionText]:
         """All texts and targets of the file."""
         for button in (button for row in self.keyboard for button in row):
             yield from (button.text, button.target)
@@ -149,7 +149,9 @@ class Options:
         return Media(self.media_kind, file, self.media.is_own)
 
 
-def compile_options(env: jinja2.Environment, source: OptionsSource, known: set[str]) -> Options:
+def compile_message_options(
+    env: jinja2.Environment, source: OptionsSource, known: set[str]
+) -> MessageOptions:
     """Compile the texts of a file.
 
     Raises:
@@ -160,7 +162,7 @@ def compile_options(env: jinja2.Environment, source: OptionsSource, known: set[s
     kind, media = None, None
     if source.media:
         kind, media = source.media[0], compiler.field(source.media[1])
-    return Options(
+    return MessageOptions(
         tuple(_rows(buttons)),
         kind,
         media,
@@ -180,7 +182,7 @@ class _Compiler:
         text, target = self.field(source.text), self.field(source.target)
         return OptionButton(text, source.kind, target, source.row, source.style)
 
-    def field(self, source: Source) -> Field:
+    def field(self, source: Source) -> OptionText:
         where = f"{self._path}:{source.line}"
         try:
             template = self._env.from_string(source.text)
@@ -190,7 +192,7 @@ class _Compiler:
         self.names |= check_names(self._env, self._path, text, self._known, first_line=line)
         paths = paths_in(self._env, self._path, text, first_line=line)
         self.paths |= paths
-        return Field(template, where, bool(paths))
+        return OptionText(template, where, bool(paths))
 
 
 def _rows(buttons: list[OptionButton]) -> Iterator[tuple[OptionButton, ...]]:

@@ -1,6 +1,6 @@
 """Reads ``NAME.toml``: what a message has besides its text. Errors have file and line. Pure.
 
-Texts and targets are templates still; :mod:`~ozh_notify.messaging.options` compiles them.
+Texts and targets are templates still; :mod:`~ozh_notify.messaging.message_options` compiles them.
 """
 
 from __future__ import annotations
