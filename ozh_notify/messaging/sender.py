@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from ozh_notify.messaging.deletion import Answer, RecallOutcome, classify_deleti
 from ozh_notify.messaging.message import Keyboard, Message, MessageButton
 from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import RequestRefused, TooManyRequests
-from ozh_notify.messaging.transport import AiohttpRequest, message_id
+from ozh_notify.messaging.transport import AiohttpRequest, message_id, still_allowed
 from ozh_notify.users.delivery_state import FailureCause, Outcome, State
 
 log = logging.getLogger(__name__)
@@ -107,8 +108,14 @@ class TelegramSender:
         # Before 22 a bot that could not be initialized leaves its connections open.
         await self._request.shutdown()
 
-    async def send(self, chat_id: int, message: Message) -> Outcome:
-        """Send one message once; every expected ending is an outcome, not an exception."""
+    async def send(
+        self, chat_id: int, message: Message, is_allowed: Callable[[], bool] = lambda: True
+    ) -> Outcome:
+        """Send one message once; every expected ending is an outcome, not an exception.
+
+        ``is_allowed`` is asked right before the request leaves.
+        """
+        still_allowed.set(is_allowed)
         outcome = await self._attempt(chat_id, message)
         if message.media and message.media.is_own and is_media_refusal(outcome):
             return replace(outcome, cause=FailureCause.PICTURE)

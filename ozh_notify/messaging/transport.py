@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,6 +28,34 @@ NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Closed
 
 message_id: ContextVar[int | None] = ContextVar("message_id", default=None)
 """Telegram's id of the message that this task has just sent; None if the reply had no id."""
+
+still_allowed: ContextVar[Callable[[], bool]] = ContextVar("still_allowed", default=lambda: True)
+"""Whether this task's request may still go out; asked when nothing but the write is left to do."""
+
+
+class CheckedBody(aiohttp.BytesPayload):
+    """A body that is written only while its request may still go out.
+
+    A process can be frozen (SIGSTOP, a suspended machine) between any two of its steps. This check
+    is the last one before the request leaves.
+    """
+
+    is_withheld = False
+
+    async def write(self, writer: Any) -> None:
+        """Write all of it; aiohttp before 3.12 calls this one."""
+        self._check()
+        await super().write(writer)
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        """Write all of it."""
+        self._check()
+        await super().write_with_length(writer, content_length)
+
+    def _check(self) -> None:
+        self.is_withheld = not still_allowed.get()()
+        if self.is_withheld:
+            raise ConnectionAbortedError("the claim has become too old to send")
 
 
 class AiohttpRequest(BaseRequest):
@@ -75,7 +104,7 @@ class AiohttpRequest(BaseRequest):
         assert self._session is not None, "initialize() comes first"  # noqa: S101
         # As a payload, so that aiohttp does not have to guess its type and how to send it.
         text = json.dumps(request_data.parameters if request_data else {})
-        body = aiohttp.BytesPayload(text.encode(), content_type="application/json")
+        body = CheckedBody(text.encode(), content_type="application/json")
         proxy = self._proxy.address if self._proxy and not self._proxy.is_socks else None
         try:
             async with self._session.request(
@@ -93,6 +122,8 @@ class AiohttpRequest(BaseRequest):
         except self._proxy_errors as error:
             raise RequestNotSent(f"the proxy failed: {_error_kind(error)}") from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            if body.is_withheld:
+                raise RequestNotSent("the claim was too old to send") from None
             raise NoResponse(_error_kind(error)) from None
 
     @staticmethod

@@ -103,17 +103,26 @@ class Dispatcher:
         context = self._context
         if context.must_stop():
             return False
-        now, settings = context.clock.now(), context.campaign.settings
-        claimed_on = local(recipient.claimed_at, settings).date()
-        if context.campaign.period_days() and local(now, settings).date() != claimed_on:
+        if not self._is_of_today(recipient):
             context.stop.set(Incomplete("the local day ended"))
             return False
-        oldest = settings.lease - LEASE_SAFETY_MARGIN - SEND_LIMIT
-        if context.clock.age(recipient.claimed_at, recipient.claimed_monotonic) < oldest:
+        if self._is_fresh(recipient):
             return True
         too_old = self._queues.ready.popleft()
         self._queues.finish(too_old, unsent("the claim was too old to send"))
         return False
+
+    def _is_of_today(self, recipient: Recipient) -> bool:
+        """Whether it is still the day of the claim, where a campaign has periods."""
+        campaign, now = self._context.campaign, self._context.clock.now()
+        claimed, today = (local(at, campaign.settings) for at in (recipient.claimed_at, now))
+        return not campaign.period_days() or claimed.date() == today.date()
+
+    def _is_fresh(self, recipient: Recipient) -> bool:
+        """Whether nobody can have settled the claim yet."""
+        oldest = self._context.campaign.settings.lease - LEASE_SAFETY_MARGIN - SEND_LIMIT
+        age = self._context.clock.age(recipient.claimed_at, recipient.claimed_monotonic)
+        return age < oldest
 
     async def _send(self, recipient: Recipient) -> None:
         started = self._context.clock.monotonic()
@@ -152,7 +161,11 @@ class Dispatcher:
             return Outcome(State.REJECTED, error=str(error), cause=FailureCause.CONTENT)
         if recipient.text_alone:
             message = replace(message, media=None)
-        return await self._context.sender.send(recipient.chat_id, message)
+        return await self._context.sender.send(
+            recipient.chat_id,
+            message,
+            lambda: self._is_fresh(recipient) and self._is_of_today(recipient),
+        )
 
     def _waits_for_flood(self, recipient: Recipient, outcome: Outcome) -> bool:
         """After a 429: whether the user waits in front of the queue.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -75,8 +75,10 @@ class MessageSender(Protocol):
     async def open(self) -> str:
         """Check the token; returns the bot's user name."""
 
-    async def send(self, chat_id: int, message: Message) -> Outcome:
-        """Send once; every expected ending is an outcome, never an exception."""
+    async def send(
+        self, chat_id: int, message: Message, is_allowed: Callable[[], bool] = ...
+    ) -> Outcome:
+        """Send once, if still allowed; every expected ending is an outcome, not an exception."""
 
     async def close(self) -> None:
         """Close all connections."""

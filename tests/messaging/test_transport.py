@@ -707,6 +707,28 @@ async def test_a_delivered_message_is_known_by_its_id(
     assert [outcome.message_id for outcome in outcomes] == [ids[chat] for chat in range(1, 20)]
 
 
+async def test_a_request_that_is_not_allowed_any_more_never_leaves(
+    bot_api: BotApiServer, tmp_path: Path
+) -> None:
+    """The process was frozen after its own checks: on a new connection and on an open one."""
+    asked = []
+
+    def too_late() -> bool:
+        asked.append(1)
+        return False
+
+    async with sender(tmp_path, bot_api.url) as bot:
+        for delivered in range(3):
+            assert len(bot_api.control.messages()) == delivered
+            outcome = await bot.send(5, HELLO, too_late)
+            assert (outcome.state, outcome.cause) == (State.RETRY, FailureCause.SERVICE)
+            assert "too old" in outcome.error
+            assert (await bot.send(5, HELLO, lambda: True)).state is State.SENT
+    assert len(asked) == 3
+    assert len(bot_api.control.messages()) == 3
+    assert bot_api.control.requests()["by_method"]["sendMessage"] == 3
+
+
 async def test_a_self_hosted_server_may_have_a_path(bot_api: BotApiServer, tmp_path: Path) -> None:
     """As behind a reverse proxy, here one that serves it below /telegram/api."""
     paths = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
@@ -27,7 +27,13 @@ from ozh_notify.passes.recorder import MAX_WRITE_BATCH
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.audience import Query
 from ozh_notify.users.candidates import Candidates
-from ozh_notify.users.delivery_state import Confirmation, Outcome, OutcomeRecord, State
+from ozh_notify.users.delivery_state import (
+    Confirmation,
+    FailureCause,
+    Outcome,
+    OutcomeRecord,
+    State,
+)
 from ozh_notify.users.recipient import Claimed, Recipient
 
 IN_DOUBT = MAX_UNWRITTEN + MAX_WRITE_BATCH + MAX_IN_FLIGHT
@@ -46,7 +52,7 @@ class Slow:
         at = Clock().monotonic()
         return Claimed([Recipient(i, 1, "", "", claim_id, query.now, at, 1) for i in ids])
 
-    async def send(self, chat_id: int, message: Message) -> Outcome:
+    async def send(self, chat_id: int, message: Message, is_allowed: Any = None) -> Outcome:
         """Delivered."""
         self.sent += 1
         self.in_doubt = max(self.in_doubt, self.sent - self.recorded)
@@ -82,6 +88,40 @@ async def test_a_slow_claim_does_not_cap_the_rate() -> None:
     assert Clock().monotonic() - began < 3.2
 
 
+class LateClock(Clock):
+    """A wall clock that can be moved on, as while a machine is suspended."""
+
+    late = timedelta()
+
+    def now(self) -> datetime:
+        """Later by what was slept."""
+        return super().now() + self.late
+
+
+class Freezing(Slow):
+    """Freezes for an hour when nothing but the write of the first request is left to do."""
+
+    def __init__(self, clock: LateClock) -> None:
+        super().__init__(0)
+        self.clock = clock
+
+    async def send(self, chat_id: int, message: Message, is_allowed: Any = None) -> Outcome:
+        """Ask once more, as the transport does."""
+        assert is_allowed()
+        self.clock.late = timedelta(hours=1)
+        if is_allowed():
+            return await super().send(chat_id, message)
+        return Outcome(State.RETRY, cause=FailureCause.SERVICE)
+
+
+async def test_a_pass_frozen_right_before_a_request_does_not_send_it() -> None:
+    """Others may have settled its claims meanwhile, and a person may have had them resent."""
+    clock = LateClock()
+    frozen = Freezing(clock)
+    counts, _ = await delivered(frozen, 100, 5, clock)
+    assert (counts.sent, counts.retry, frozen.sent) == (0, 5, 0)
+
+
 def test_a_batch_grows_with_the_claim_within_a_hundred() -> None:
     """What is sent in 0.2 s, or in one and a half claims where they are slow."""
     assert batch_size(20, 0.01) == 4
@@ -90,8 +130,11 @@ def test_a_batch_grows_with_the_claim_within_a_hundred() -> None:
     assert batch_size(1000, 0.01) == 100
 
 
-async def delivered(slow: Slow, rate: float, users: int) -> tuple[OutcomeCounts, Stop]:
+async def delivered(
+    slow: Slow, rate: float, users: int, clock: Clock | None = None
+) -> tuple[OutcomeCounts, Stop]:
     """Deliver to so many users by a scripted database and bot."""
+    clock = clock or Clock()
     campaign = Discount(load(None, {"MONGO_URI": "mongodb://h/d"})[0])
     stop = Stop()
     found = Candidates(10_000)
@@ -105,9 +148,9 @@ async def delivered(slow: Slow, rate: float, users: int) -> tuple[OutcomeCounts,
         composer=Composer(campaign),
         store=cast("PassStore", slow),
         sender=cast("MessageSender", slow),
-        pacer=Pacer(rate, 0, Clock()),
+        pacer=Pacer(rate, 0, clock),
         stop=stop,
-        clock=Clock(),
+        clock=clock,
         has_delivered=True,
     )
     return await DeliveryLoop(context).run(found), stop
