@@ -28,7 +28,6 @@ def size(environment: Environment, amounts: Amounts) -> list[Figure]:
         name: [environment.ozh("journal", *command).seconds for _ in range(amounts.of(3, 2))]
         for name, command in commands.items()
     }
-    environment.client.drop_database("bench_journal")
     each = {name: bytes_ / count for name, bytes_ in stats.get("indexSizes", {}).items()}
     return [
         Figure(
