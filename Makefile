@@ -52,7 +52,7 @@ test-lowest: $(LOWEST)/.ready ## Run the tests that meet the libraries with thei
 $(LOWEST)/.ready: pyproject.toml tests/lowest-constraints.txt scripts/bootstrap.sh
 	@PYTHON="$(or $(PYTHON),$(PYTHON310))" scripts/bootstrap.sh $(LOWEST) tests/lowest-constraints.txt
 
-bench: $(READY) .venv-bench/.ready ## Measure speed and cost beside other clients, a quarter of an hour
+bench: $(READY) .venv-bench/.ready ## Measure speed and cost beside other clients, for up to an hour
 	PATH="$$PATH:$(HOME)/.cargo/bin" $(BIN)/python -m benchmarks $(FIGURES)
 
 .venv-bench/.ready: $(READY) benchmarks/requirements.txt
