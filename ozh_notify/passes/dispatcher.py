@@ -114,9 +114,10 @@ class Dispatcher:
 
     def _is_of_today(self, recipient: Recipient) -> bool:
         """Whether it is still the day of the claim, where a campaign has periods."""
-        campaign, now = self._context.campaign, self._context.clock.now()
-        claimed, today = (local(at, campaign.settings) for at in (recipient.claimed_at, now))
-        return not campaign.period_days() or claimed.date() == today.date()
+        settings, now = self._context.campaign.settings, self._context.clock.now()
+        if not self._context.campaign.period_days():
+            return True
+        return local(recipient.claimed_at, settings).date() == local(now, settings).date()
 
     def _is_fresh(self, recipient: Recipient) -> bool:
         """Whether nobody can have settled the claim yet."""

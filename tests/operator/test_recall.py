@@ -55,15 +55,22 @@ def test_the_messages_of_a_run_are_taken_back_and_each_refusal_is_told(
     assert history[0]["recalled_at"]
 
 
+def run_with_the_wrong_price(
+    ozh: Ozh, users: Users, bot_api: BotApiServer, number: int
+) -> tuple[str, set[int]]:
+    """Id and message ids of a run, whose users are due for the right price since."""
+    users.insert_many(discount_users(number))
+    wrong = ozh("discount", "--json").json()["run_id"]
+    users.update_many({}, {"$set": {"discount_offered": False}})
+    return wrong, {message.message_id for message in bot_api.control.messages()}
+
+
 @pytest.mark.long
 def test_a_run_whose_message_was_sent_once_more_is_taken_back_too(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """The wrong price went out, then the right one: only the wrong one goes."""
-    users.insert_many(discount_users(2))
-    wrong = ozh("discount", "--json").json()["run_id"]
-    first = {message.message_id for message in bot_api.control.messages()}
-    users.update_many({}, {"$set": {"discount_offered": False}})
+    wrong, first = run_with_the_wrong_price(ozh, users, bot_api, 2)
     assert ozh("discount", "--again", "--json").json()["sent"] == 2
     assert ozh("recall", "discount", "--run", wrong, "--yes", "--json").json()["recalled"] == 2
     assert set(deleted(bot_api)) == first
@@ -75,16 +82,11 @@ def test_a_message_that_a_pass_moves_during_a_recall_is_recorded_where_it_is(
     ozh: Ozh, users: Users, bot_api: BotApiServer
 ) -> None:
     """`--again` takes over entries between the list and the deletion."""
-    users.insert_many(discount_users(12))
-    wrong = ozh("discount", "--json").json()["run_id"]
-    first = {message.message_id for message in bot_api.control.messages()}
-    users.update_many({}, {"$set": {"discount_offered": False}})
+    wrong, first = run_with_the_wrong_price(ozh, users, bot_api, 12)
     bot_api.control.rules([{"do": "slow", "method": "deleteMessage", "seconds": 2}])
     process = ozh.start("recall", "discount", "--run", wrong, "--yes", "--json")
-    wait_until(
-        lambda: "deletemessage" in str(bot_api.control.requests()["by_method"]).lower(),
-        "a deletion under way",
-    )
+    asked = bot_api.control.requests
+    wait_until(lambda: "deleteMessage" in asked()["by_method"], "a deletion under way")
     assert ozh("discount", "--again", "--rate", "1000", "--json").json()["sent"] == 12
     assert ended(ozh, process).json()["recalled"] == 12
     assert set(deleted(bot_api)) == first
