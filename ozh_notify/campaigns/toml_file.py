@@ -82,10 +82,10 @@ def parse_campaign(text: str, file: str, name: str) -> CampaignFile:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise ConfigError(f"{file}:{line[1] if line else '1'}: {error}") from None
-    return _Reader(text, file, values).read(name)
+    return _CampaignReader(text, file, values).read(name)
 
 
-class _Reader:
+class _CampaignReader:
     """Checks the values of one file, and knows on which line each stands."""
 
     def __init__(self, text: str, file: str, values: Mapping[str, Any]) -> None:

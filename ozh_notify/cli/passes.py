@@ -122,7 +122,7 @@ def import_pass() -> None:
         from ozh_notify.cli import pass_result, progress  # noqa: F401
         from ozh_notify.config import load  # noqa: F401
         from ozh_notify.messaging import sender  # noqa: F401
-        from ozh_notify.mongo import journaled_store  # noqa: F401
+        from ozh_notify.mongo import journaled_pass_store  # noqa: F401
         from ozh_notify.passes import run  # noqa: F401
 
 
@@ -146,7 +146,7 @@ async def run_pass(campaign: Campaign, asked: PassArguments, redact: Redactor) -
 
     from ozh_notify.cli.progress import show_progress
     from ozh_notify.clock import Clock
-    from ozh_notify.mongo.journaled_store import JournaledPassStore
+    from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
     from ozh_notify.monitoring import Monitoring
     from ozh_notify.passes.run import Pass
     from ozh_notify.passes.stop import Stop

@@ -173,7 +173,7 @@ def reconcile(asked: ReconcileArguments) -> Exit:
 
 async def read_deliveries(asked: ReconcileArguments) -> Listing:
     """Sweep lapsed claims, then list."""
-    from ozh_notify.mongo.journaled_store import JournaledPassStore
+    from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
     from ozh_notify.operator.reconcile import list_deliveries
 
@@ -186,7 +186,7 @@ async def read_deliveries(asked: ReconcileArguments) -> Listing:
 
 async def settle_deliveries(asked: ReconcileArguments, chosen: Sequence[StoredDelivery]) -> int:
     """Settle these deliveries; returns how many had not changed since they were listed."""
-    from ozh_notify.mongo.journaled_store import JournaledPassStore
+    from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
 
     store = JournaledPassStore(asked.campaign.settings, asked.campaign)

@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+CALLBACK_DATA_BYTES = 64
+"""Bot API, InlineKeyboardButton: "1-64 bytes"."""
+
 LOOKS_LIKE_ADDRESS = re.compile(
     r"//|www\.|(t|telegram)\.me\b|[\w-]+(\.[\w-]+)+/|([\w-]+\.)+(com|org|net|ru|рф|me|io)$",
     re.IGNORECASE,
@@ -78,6 +81,6 @@ def button_target(value: str) -> str:
         return f"https://t.me/{value[1:]}"
     if LOOKS_LIKE_ADDRESS.match(value):
         return f"https://{value.removeprefix('//')}"
-    if not 1 <= len(value.encode()) <= 64:
-        raise ValueError("expected a URL, or callback data of 1 to 64 bytes")
+    if not 1 <= len(value.encode()) <= CALLBACK_DATA_BYTES:
+        raise ValueError(f"expected a URL, or callback data of 1 to {CALLBACK_DATA_BYTES} bytes")
     return value

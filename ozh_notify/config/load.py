@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ozh_notify.config.combinations import check_combinations
 from ozh_notify.config.env_file import no_env_file, open_to_all, read_env_file, read_error
-from ozh_notify.config.experiments import BUILT_IN, check_experiments, settings_class
+from ozh_notify.config.experiment_settings import BUILT_IN, check_experiments, settings_class
 from ozh_notify.config.problem import Problem, first_of_each, render
 from ozh_notify.config.settings import SECRETS, Settings, variables
 from ozh_notify.config.zone import local_zone

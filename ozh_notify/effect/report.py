@@ -28,7 +28,7 @@ MIN_BUYERS = 30
 """Users with revenue an arm below which the money is not compared."""
 
 
-class Verdict(str, Enum):
+class EffectVerdict(str, Enum):
     """What may be said of an experiment."""
 
     TOO_EARLY = "too early"
@@ -108,16 +108,16 @@ class Effect:
         return smallest_difference(rate, self.treated.judged, control.judged)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> EffectVerdict:
         """What may be said; a broken split and an early look forbid any other answer."""
         if self.split_p < BROKEN_SPLIT:
-            return Verdict.SPLIT_BROKEN
+            return EffectVerdict.SPLIT_BROKEN
         found = self.difference
         if found is None or not self.ended or self.unjudged or not self._enough():
-            return Verdict.TOO_EARLY
+            return EffectVerdict.TOO_EARLY
         if found.low > 0:
-            return Verdict.MORE
-        return Verdict.FEWER if found.high < 0 else Verdict.NO_DIFFERENCE
+            return EffectVerdict.MORE
+        return EffectVerdict.FEWER if found.high < 0 else EffectVerdict.NO_DIFFERENCE
 
     def _enough(self) -> bool:
         arms = (self.treated, self.control)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from ozh_notify.effect.report import MIN_CONTROLS, Effect, Verdict
+from ozh_notify.effect.report import MIN_CONTROLS, Effect, EffectVerdict
 
 
 def verdict_sentence(effect: Effect) -> str:
     """One sentence that says what was seen."""
     found, extra = effect.difference, effect.extra
-    if effect.verdict is Verdict.SPLIT_BROKEN:
+    if effect.verdict is EffectVerdict.SPLIT_BROKEN:
         return (
             f"split broken: {effect.control.assigned} of "
             f"{effect.control.assigned + effect.treated.assigned} users were held out where "
             f"{effect.experiment.share:g} percent were planned, which chance does not explain."
         )
-    if effect.verdict is Verdict.TOO_EARLY or found is None or extra is None:
+    if effect.verdict is EffectVerdict.TOO_EARLY or found is None or extra is None:
         return f"too early: {_why_early(effect)}."
     points = f"{_points(found.value)} points (95 % interval {_points(found.low)} to "
     points += f"{_points(found.high)})"
-    if effect.verdict is Verdict.NO_DIFFERENCE:
+    if effect.verdict is EffectVerdict.NO_DIFFERENCE:
         return (
             f"no difference seen: {points}; so many users show a difference of "
             f"{effect.smallest_difference * 100:.2f} points or more."
@@ -30,18 +30,18 @@ def verdict_sentence(effect: Effect) -> str:
 def next_step(effect: Effect) -> str:
     """One sentence that says what to do next."""
     match effect.verdict:
-        case Verdict.SPLIT_BROKEN:
+        case EffectVerdict.SPLIT_BROKEN:
             return (
                 "Do not use these figures. Look for passes with other settings, or for entries "
                 "that somebody deleted; then start an experiment with a new name."
             )
-        case Verdict.TOO_EARLY:
+        case EffectVerdict.TOO_EARLY:
             return _until_then(effect)
-        case Verdict.MORE:
+        case EffectVerdict.MORE:
             return "Send to everybody: remove the holdout from the settings."
-        case Verdict.FEWER:
+        case EffectVerdict.FEWER:
             return "Stop this campaign, or change its message and start another experiment."
-        case Verdict.NO_DIFFERENCE:
+        case EffectVerdict.NO_DIFFERENCE:
             return (
                 "Keep what is cheaper for you. To see a smaller difference, run a longer "
                 "experiment: ozh-notify effect --plan BASE TARGET says how many users it needs."

@@ -29,7 +29,7 @@ class RecallOutcome(str, Enum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeletionReply:
     """What Telegram says to one deletion; ``retry_after`` in seconds with a 429."""
 
     outcome: RecallOutcome
@@ -37,7 +37,7 @@ class Answer:
     retry_after: float = 0
 
 
-def classify_deletion(error: TelegramError) -> Answer:
+def classify_deletion(error: TelegramError) -> DeletionReply:
     """What a failed deletion means.
 
     Raises:
@@ -45,14 +45,14 @@ def classify_deletion(error: TelegramError) -> Answer:
     """
     text = error.message
     if isinstance(error, TooManyRequests):
-        return Answer(RecallOutcome.LEFT, text, max(error.seconds, 0.001))
+        return DeletionReply(RecallOutcome.LEFT, text, max(error.seconds, 0.001))
     if not isinstance(error, RequestRefused):
-        return Answer(RecallOutcome.LEFT, text)
+        return DeletionReply(RecallOutcome.LEFT, text)
     if error.code in (401, 404):
         raise ConfigError(f"TELEGRAM_BOT_TOKEN: Telegram rejects it: {text}")
     if NOT_FOUND.search(text):
-        return Answer(RecallOutcome.NOT_FOUND, text)
+        return DeletionReply(RecallOutcome.NOT_FOUND, text)
     if TOO_OLD.search(text):
-        return Answer(RecallOutcome.TOO_OLD, text)
+        return DeletionReply(RecallOutcome.TOO_OLD, text)
     blocked = error.code == 403
-    return Answer(RecallOutcome.BLOCKED if blocked else RecallOutcome.REFUSED, text)
+    return DeletionReply(RecallOutcome.BLOCKED if blocked else RecallOutcome.REFUSED, text)

@@ -78,10 +78,10 @@ def parse(html: str) -> Parsed:
         html.encode()
     except UnicodeEncodeError:
         raise HtmlError("Text must be encoded in UTF-8") from None
-    return _Reader(html).read()
+    return _HtmlReader(html).read()
 
 
-class _Reader:
+class _HtmlReader:
     """One pass over a text; ``pos`` is the character to be read next."""
 
     def __init__(self, html: str) -> None:

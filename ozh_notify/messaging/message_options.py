@@ -8,16 +8,13 @@ from typing import Any
 
 import jinja2
 
-from ozh_notify.config.addresses import button_target
+from ozh_notify.config.addresses import CALLBACK_DATA_BYTES, button_target
 from ozh_notify.errors import ConfigError
 from ozh_notify.messaging.message import ButtonKind, Keyboard, Media, MediaKind, MessageButton
 from ozh_notify.messaging.message_options_file import FLAGS, ButtonSource, OptionsSource, Source
 from ozh_notify.messaging.templates import check_names
 from ozh_notify.messaging.user_fields import paths_in
 from ozh_notify.wording import counted
-
-CALLBACK_DATA_BYTES = 64
-"""Bot API, InlineKeyboardButton: "1-64 bytes"."""
 
 COPY_LIMIT = 256
 """Characters. Bot API, CopyTextButton: "1-256 characters"."""

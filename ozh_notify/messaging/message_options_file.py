@@ -75,10 +75,12 @@ def read_options(path: str, text: str, others: Iterable[str] = ()) -> OptionsSou
         at = re.search(r"at line (\d+)", str(error))
         line = at[1] if at else str(text.count("\n") + 1)
         raise ConfigError(f"{path}:{line}: {str(error).partition(' (at ')[0]}") from None
-    return _Reader(path, text).read({k: v for k, v in values.items() if k not in set(others)})
+    return _OptionsReader(path, text).read(
+        {k: v for k, v in values.items() if k not in set(others)}
+    )
 
 
-class _Reader:
+class _OptionsReader:
     """One file; knows the line of each key."""
 
     def __init__(self, path: str, text: str) -> None:

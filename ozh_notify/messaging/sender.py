@@ -17,7 +17,7 @@ from ozh_notify.config.settings import MAX_IN_FLIGHT, Settings
 from ozh_notify.errors import ConfigError, Incomplete, OzhError, Unavailable
 from ozh_notify.logs import Redactor
 from ozh_notify.messaging.classify import classify, is_media_refusal, unknown, why_refused
-from ozh_notify.messaging.deletion import Answer, RecallOutcome, classify_deletion
+from ozh_notify.messaging.deletion import DeletionReply, RecallOutcome, classify_deletion
 from ozh_notify.messaging.message import Keyboard, Message, MessageButton
 from ozh_notify.messaging.proxy import proxy_for
 from ozh_notify.messaging.replies import RequestRefused, TooManyRequests
@@ -134,7 +134,7 @@ class TelegramSender:
         number = message_id.get()
         return Outcome(State.SENT, number) if number else unknown("a reply without a message")
 
-    async def delete(self, chat_id: int, message_id: int) -> Answer:
+    async def delete(self, chat_id: int, message_id: int) -> DeletionReply:
         """Delete one of the bot's messages by ``deleteMessage``."""
         try:
             await self._bot.delete_message(chat_id, message_id)
@@ -142,8 +142,8 @@ class TelegramSender:
             answer = classify_deletion(error)
             return replace(answer, error=self._redact(answer.error))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            return Answer(RecallOutcome.LEFT, f"a senseless reply ({type(error).__name__})")
-        return Answer(RecallOutcome.RECALLED)
+            return DeletionReply(RecallOutcome.LEFT, f"a senseless reply ({type(error).__name__})")
+        return DeletionReply(RecallOutcome.RECALLED)
 
     async def _call(self, chat_id: int, message: Message) -> None:
         """The method of the Bot API that the message needs."""

@@ -36,7 +36,7 @@ class Duplicate:
 
 
 @dataclass
-class Taken:
+class TakenEntries:
     """What came of taking the entries of one batch."""
 
     recipients: list[Recipient] = field(default_factory=list)
@@ -62,7 +62,7 @@ class MongoJournal:
 
     async def take(
         self, recipients: Sequence[Recipient], run: str, again_before: datetime | None = None
-    ) -> Taken:
+    ) -> TakenEntries:
         """Take the entries of claimed users; repeatable by `_id`, claim and user.
 
         Raises:
@@ -70,7 +70,7 @@ class MongoJournal:
         """
         new = [journal_entry.new_entry(self.campaign, who, run) for who in recipients]
         there = await self._insert(new)
-        taken = Taken()
+        taken = TakenEntries()
         for n, who in enumerate(recipients):
             if n not in there:
                 taken.add(who, who.is_control)

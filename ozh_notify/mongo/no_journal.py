@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ozh_notify.mongo.journal import Taken
+from ozh_notify.mongo.journal import TakenEntries
 from ozh_notify.users.delivery_state import OutcomeRecord
 from ozh_notify.users.recipient import Recipient
 
@@ -20,9 +20,9 @@ class NoJournal:
 
     async def take(
         self, recipients: Sequence[Recipient], run: str, again_before: datetime | None = None
-    ) -> Taken:
+    ) -> TakenEntries:
         """Nobody is held."""
-        return Taken(list(recipients))
+        return TakenEntries(list(recipients))
 
     async def confirm(self, records: Sequence[OutcomeRecord]) -> list[OutcomeRecord]:
         """No outcome is here."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ozh_notify.mongo.errors import DocumentRefused
-from ozh_notify.mongo.journaled_store import JournaledPassStore
+from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
 from ozh_notify.mongo.users_collection import projection
 from ozh_notify.users.delivery_state import State
 from ozh_notify.users.journal_copy import copy_update

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ozh_notify.clock import Clock
 from ozh_notify.errors import OzhError
-from ozh_notify.messaging.deletion import Answer, RecallOutcome
+from ozh_notify.messaging.deletion import DeletionReply, RecallOutcome
 from ozh_notify.messaging.pacer import Pacer
 from ozh_notify.passes.stop import Stop
 from ozh_notify.users.sent_message import SentMessage
@@ -29,7 +29,7 @@ AT_ONCE = 32
 class Deletes(Protocol):
     """The bot."""
 
-    async def delete(self, chat_id: int, message_id: int) -> Answer:
+    async def delete(self, chat_id: int, message_id: int) -> DeletionReply:
         """Delete one of its messages."""
 
 
@@ -59,7 +59,7 @@ class Recall:
         self._flooded = False
         self.error: BaseException | None = None
         """The first error; it ends the command once what was deleted is recorded."""
-        self.outcomes: dict[tuple[int, int], Answer] = {}
+        self.outcomes: dict[tuple[int, int], DeletionReply] = {}
         """By chat and message id."""
 
     async def run(self, messages: Sequence[SentMessage]) -> Counter[RecallOutcome]:
@@ -70,7 +70,7 @@ class Recall:
         asked = []
         for message in messages:
             known = expected(message, self._clock.now())
-            self.outcomes[message.chat_id, message.message_id] = Answer(known)
+            self.outcomes[message.chat_id, message.message_id] = DeletionReply(known)
             if known is RecallOutcome.LEFT:
                 asked.append(message)
         await asyncio.gather(*(self._one(message) for message in asked))

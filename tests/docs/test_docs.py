@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from ozh_notify.cli import app, run
-from ozh_notify.config.experiments import settings_class
+from ozh_notify.config.experiment_settings import settings_class
 from ozh_notify.config.settings import SECRETS, variables
 from ozh_notify.errors import Exit
 from ozh_notify.users.delivery_state import State

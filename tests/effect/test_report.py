@@ -11,7 +11,7 @@ import pytest
 
 from ozh_notify.effect.experiment import Experiment
 from ozh_notify.effect.picture import draw_svg, draw_text
-from ozh_notify.effect.report import ArmCounts, Effect, Verdict
+from ozh_notify.effect.report import ArmCounts, Effect, EffectVerdict
 from ozh_notify.effect.statistics import Sums
 from ozh_notify.effect.wording import next_step, verdict_sentence
 
@@ -29,17 +29,17 @@ def effect(treated: tuple[int, int], control: tuple[int, int], ended: bool = Tru
 @pytest.mark.parametrize(
     ("found", "verdict"),
     [
-        (effect((20, 900), (0, 100)), Verdict.TOO_EARLY),
-        (effect((540, 2700), (30, 300)), Verdict.MORE),
-        (effect((270, 2700), (60, 300)), Verdict.FEWER),
-        (effect((270, 2700), (30, 300)), Verdict.NO_DIFFERENCE),
-        (effect((540, 2700), (30, 300), ended=False), Verdict.TOO_EARLY),
-        (effect((100, 700), (10, 99)), Verdict.TOO_EARLY),
-        (effect((540, 2700), (60, 600)), Verdict.SPLIT_BROKEN),
-        (effect((0, 0), (0, 0)), Verdict.TOO_EARLY),
+        (effect((20, 900), (0, 100)), EffectVerdict.TOO_EARLY),
+        (effect((540, 2700), (30, 300)), EffectVerdict.MORE),
+        (effect((270, 2700), (60, 300)), EffectVerdict.FEWER),
+        (effect((270, 2700), (30, 300)), EffectVerdict.NO_DIFFERENCE),
+        (effect((540, 2700), (30, 300), ended=False), EffectVerdict.TOO_EARLY),
+        (effect((100, 700), (10, 99)), EffectVerdict.TOO_EARLY),
+        (effect((540, 2700), (60, 600)), EffectVerdict.SPLIT_BROKEN),
+        (effect((0, 0), (0, 0)), EffectVerdict.TOO_EARLY),
     ],
 )
-def test_the_verdict_is_the_one_the_figures_allow(found: Effect, verdict: Verdict) -> None:
+def test_the_verdict_is_the_one_the_figures_allow(found: Effect, verdict: EffectVerdict) -> None:
     """Never before its time, and never with a broken split."""
     assert found.verdict is verdict
     assert verdict_sentence(found).startswith(verdict.value)
@@ -49,7 +49,7 @@ def test_the_verdict_is_the_one_the_figures_allow(found: Effect, verdict: Verdic
 def test_nobody_unjudged_may_be_left_out_of_a_verdict() -> None:
     """A read-only account cannot judge; then the figures are not complete."""
     found = effect((540, 2700), (30, 300))
-    assert replace(found, unjudged=3).verdict is Verdict.TOO_EARLY
+    assert replace(found, unjudged=3).verdict is EffectVerdict.TOO_EARLY
     assert "3 users are not judged" in verdict_sentence(replace(found, unjudged=3))
 
 

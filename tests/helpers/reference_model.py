@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config.load import load
-from ozh_notify.mongo.journaled_store import JournaledPassStore
+from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
 from ozh_notify.users.delivery_state import Outcome
 from ozh_notify.users.recipient import Recipient
 from tests.helpers.users import Users

@@ -16,7 +16,7 @@ import pytest
 from ozh_notify.campaigns import Campaign, registry
 from ozh_notify.config import load as load_module
 from ozh_notify.mongo.journal_status import status_queries
-from ozh_notify.mongo.journaled_store import JournaledPassStore
+from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
 from ozh_notify.mongo.operator_queries import OperatorQueries
 from ozh_notify.mongo.reconcile_store import ReconcileStore
 from ozh_notify.operator.status import read_status

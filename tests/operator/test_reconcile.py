@@ -366,7 +366,7 @@ async def test_a_delivery_that_changed_meanwhile_is_left_as_it_is(ozh: Ozh, user
     """Each write repeats the state and the claim it read; the count says how many had changed."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
-    from ozh_notify.mongo.journaled_store import JournaledPassStore
+    from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
     from ozh_notify.operator.reconcile import list_deliveries
     from ozh_notify.users.settlement import Decision, DeliveryFilter
@@ -393,7 +393,7 @@ async def test_a_late_confirm_does_not_overwrite_what_a_person_settled(
     """(l) is addressed to the claim, which settling removes."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
-    from ozh_notify.mongo.journaled_store import JournaledPassStore
+    from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
     from ozh_notify.mongo.reconcile_store import ReconcileStore
     from ozh_notify.operator.reconcile import list_deliveries
     from ozh_notify.users.delivery_state import Outcome, OutcomeRecord, State

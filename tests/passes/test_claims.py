@@ -268,7 +268,7 @@ def opened(ozh: Ozh) -> Any:
     """The store of the discount on the test's database, without a journal."""
     from ozh_notify.campaigns import registry
     from ozh_notify.config.load import load
-    from ozh_notify.mongo.journaled_store import JournaledPassStore
+    from ozh_notify.mongo.journaled_pass_store import JournaledPassStore
 
     loaded, _ = load(None, {**ozh.environment, "OZH_JOURNAL_COLLECTION": "off"})
     return JournaledPassStore(loaded, registry()["discount"](loaded))

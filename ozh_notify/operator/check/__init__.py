@@ -15,9 +15,9 @@ from ozh_notify.mongo.operator_queries import Document
 from ozh_notify.operator.check import bot, database, installation, monitoring
 from ozh_notify.operator.check import settings as settings_checks
 from ozh_notify.operator.check import templates as template_checks
-from ozh_notify.operator.check.result import CheckResult, Verdict, exit_code, verdict, warning
+from ozh_notify.operator.check.result import CheckResult, CheckVerdict, exit_code, verdict, warning
 
-__all__ = ["CheckResult", "Verdict", "check", "exit_code", "suggestions", "verdict"]
+__all__ = ["CheckResult", "CheckVerdict", "check", "exit_code", "suggestions", "verdict"]
 
 MONGO = (
     *("MONGO_", "OZH_USERS_COLLECTION", "OZH_FIELD_", "OZH_STATE_FIELD", "OZH_EXTRA_FILTER"),

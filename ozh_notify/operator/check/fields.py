@@ -11,7 +11,7 @@ from typing import Any
 from ozh_notify.campaigns import Campaign, Criterion, Kind
 from ozh_notify.config.settings import Settings
 from ozh_notify.operator.check.hints import Fits, likelier_field
-from ozh_notify.operator.check.result import CheckResult, Verdict, ok, problem, warning
+from ozh_notify.operator.check.result import CheckResult, CheckVerdict, ok, problem, warning
 from ozh_notify.users import field_mapping, recipient
 from ozh_notify.users.field_mapping import EXPECTED, type_name
 from ozh_notify.users.recipient import MISSING, at_path
@@ -104,7 +104,7 @@ class _FieldCheck:
             return ok(_subject(field), found)
         result = ok(_subject(field), f"{found}: all get the default text")
         hinted = self._hinted(result, "OZH_FIELD_LANGUAGE", field, _is_language, "a language")
-        return replace(hinted, verdict=Verdict.WARNING) if hinted.suggestion else result
+        return replace(hinted, verdict=CheckVerdict.WARNING) if hinted.suggestion else result
 
     def optional(self, settings: Settings) -> Iterator[CheckResult]:
         """Fields that only some commands and options need, where they are mapped."""

@@ -10,7 +10,7 @@ from typing import Any
 from ozh_notify.errors import Exit, OzhError
 
 
-class Verdict(str, Enum):
+class CheckVerdict(str, Enum):
     """How good or bad a result is; the worst comes last."""
 
     OK = "ok"
@@ -25,7 +25,7 @@ class CheckResult:
     """What was found about one subject, and what to do."""
 
     subject: str
-    verdict: Verdict
+    verdict: CheckVerdict
     finding: str
     remedy: str = ""
     """Empty where there is nothing to do."""
@@ -46,33 +46,33 @@ class CheckResult:
 
 def ok(subject: str, finding: str) -> CheckResult:
     """Nothing to do."""
-    return CheckResult(subject, Verdict.OK, finding)
+    return CheckResult(subject, CheckVerdict.OK, finding)
 
 
 def warning(subject: str, finding: str, remedy: str = "") -> CheckResult:
     """A pass works, but somebody should look at it."""
-    return CheckResult(subject, Verdict.WARNING, finding, remedy)
+    return CheckResult(subject, CheckVerdict.WARNING, finding, remedy)
 
 
 def problem(subject: str, finding: str, remedy: str = "") -> CheckResult:
     """The configuration is wrong."""
-    return CheckResult(subject, Verdict.PROBLEM, finding, remedy, Exit.CONFIG)
+    return CheckResult(subject, CheckVerdict.PROBLEM, finding, remedy, Exit.CONFIG)
 
 
 def failed(subject: str, error: OzhError) -> CheckResult:
     """A part of the check ended with an error; a request to wait is only a warning."""
     if error.exit_code is Exit.UNAVAILABLE:
         remedy = "is it up, is its address right, and may this machine reach it?"
-        return CheckResult(subject, Verdict.PROBLEM, str(error), remedy, Exit.UNAVAILABLE)
+        return CheckResult(subject, CheckVerdict.PROBLEM, str(error), remedy, Exit.UNAVAILABLE)
     if error.exit_code is Exit.CONFIG:
         return problem(subject, str(error))
     return warning(subject, str(error), "try again later")
 
 
-def verdict(results: Sequence[CheckResult]) -> Verdict:
+def verdict(results: Sequence[CheckResult]) -> CheckVerdict:
     """The worst of all results."""
-    order = list(Verdict)
-    return max((result.verdict for result in results), key=order.index, default=Verdict.OK)
+    order = list(CheckVerdict)
+    return max((result.verdict for result in results), key=order.index, default=CheckVerdict.OK)
 
 
 def exit_code(results: Sequence[CheckResult]) -> Exit:

@@ -12,7 +12,7 @@ from ozh_notify.messaging.composer import SAMPLE_NAMES, Composer, Unrenderable
 from ozh_notify.messaging.message import plain_text
 from ozh_notify.messaging.template_files import TemplateFile, UnreadFile, all_unread_files
 from ozh_notify.operator.check.offer import offer_result
-from ozh_notify.operator.check.result import CheckResult, Verdict, ok, problem, warning
+from ozh_notify.operator.check.result import CheckResult, CheckVerdict, ok, problem, warning
 from ozh_notify.users import recipient
 from ozh_notify.users.recipient import MISSING, at_path
 
@@ -82,10 +82,10 @@ def _with_file(
     """
     named = replace(result, finding=f"{file}: {result.finding}")
     folder = campaign.settings.templates_dir
-    if not (file.built_in and folder) or replaced or result.verdict is not Verdict.OK:
+    if not (file.built_in and folder) or replaced or result.verdict is not CheckVerdict.OK:
         return named
     missing = folder / file.path.name
-    return replace(named, verdict=Verdict.WARNING, remedy=f"{missing} does not exist")
+    return replace(named, verdict=CheckVerdict.WARNING, remedy=f"{missing} does not exist")
 
 
 def _who(user: dict[str, Any], campaign: Campaign) -> SampledUser:

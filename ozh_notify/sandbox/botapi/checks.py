@@ -21,7 +21,7 @@ from ozh_notify.messaging.html import (
 from . import markup
 from .media import check_file
 from .params import Params
-from .replies import RequestRefused, bad_request
+from .replies import RequestRejected, bad_request
 
 BYTES_LIMIT = 1 << 15
 """Bytes of a text before its entities are parsed (``Client::get_formatted_text``)."""
@@ -57,7 +57,7 @@ def chat_id_of(params: Params) -> int | None:
 
 
 def check_text(params: Params) -> Draft:
-    """A sendMessage; raises `RequestRefused` with Telegram's answer."""
+    """A sendMessage; raises `RequestRejected` with Telegram's answer."""
     raw = params.get("text", "")
     if not raw:
         raise bad_request("message text is empty")
@@ -65,7 +65,7 @@ def check_text(params: Params) -> Draft:
 
 
 def check_media(params: Params, kind: str) -> Draft:
-    """A photo, an animation or a video; raises `RequestRefused` with Telegram's answer."""
+    """A photo, an animation or a video; raises `RequestRejected` with Telegram's answer."""
     file = params.get(kind, "")
     if not file:
         raise bad_request(f"there is no {kind} in the request")
@@ -142,5 +142,5 @@ def known_chat(params: Params) -> int:
     return chat_id
 
 
-def chat_not_found() -> RequestRefused:
+def chat_not_found() -> RequestRejected:
     return bad_request("chat not found")

@@ -27,7 +27,7 @@ _OTHER_ACTIONS = (
 
 
 def parse(text: str) -> dict[str, Any] | None:
-    """The markup, or None without one; raises `RequestRefused` with Telegram's reason."""
+    """The markup, or None without one; raises `RequestRejected` with Telegram's reason."""
     if not text:
         return None
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from .checks import Draft, check_delete, check_media, check_text, known_chat
 from .media import KINDS, answer_of
 from .params import Params
-from .replies import Reply, RequestRefused, failure, success
+from .replies import Reply, RequestRejected, failure, success
 from .state import EmulatorState
 
 SENDING = ("sendMessage", "sendPhoto", "sendAnimation", "sendVideo")
@@ -49,7 +49,7 @@ def call(state: EmulatorState, bot: Bot, name: str, params: Params) -> Reply:
             state.delete(*check_delete(params))
             return success(True)
         draft = check_text(params) if name == "sendMessage" else check_media(params, KINDS[name])
-    except RequestRefused as refused:
+    except RequestRejected as refused:
         return refused.reply
     record = state.deliver(name, draft, bot.id)
     return success(_message(bot, draft, record))

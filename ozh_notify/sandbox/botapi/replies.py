@@ -48,7 +48,7 @@ def html_page(status: int) -> Reply:
     return Reply(status, page.encode(), "text/html")
 
 
-class RequestRefused(Exception):
+class RequestRejected(Exception):
     """One of Telegram's checks failed; ``reply`` is the answer."""
 
     def __init__(self, reply: Reply) -> None:
@@ -56,7 +56,7 @@ class RequestRefused(Exception):
         self.reply = reply
 
 
-def bad_request(message: str) -> RequestRefused:
+def bad_request(message: str) -> RequestRejected:
     """400 with a small first letter, unless the text is a constant such as BUTTON_….
 
     As the Bot API server words its errors: ``fail_query_with_error`` in
@@ -64,4 +64,4 @@ def bad_request(message: str) -> RequestRefused:
     """
     constant = len(message) > 1 and (message[1] == "_" or "A" <= message[1] <= "Z")
     text = message if constant else message[:1].lower() + message[1:]
-    return RequestRefused(failure(400, f"Bad Request: {text}"))
+    return RequestRejected(failure(400, f"Bad Request: {text}"))

@@ -15,9 +15,9 @@ from ozh_notify.config.settings import Settings
 from ozh_notify.errors import OzhError
 from ozh_notify.mongo import journaled_sweep
 from ozh_notify.mongo.client import Document, primary_collection
-from ozh_notify.mongo.experiments import PassExperiment
 from ozh_notify.mongo.journal import Duplicate, MongoJournal
 from ozh_notify.mongo.no_journal import NoJournal, NoPassRecords
+from ozh_notify.mongo.pass_experiment import PassExperiment
 from ozh_notify.mongo.pass_records import PassRecords, bot_document
 from ozh_notify.mongo.pass_store import ClaimedDocument, MongoPassStore
 from ozh_notify.users import journal_entry
