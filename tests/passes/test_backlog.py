@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, time, timedelta, timezone
 from typing import Any, cast
 
 import pytest
 from bson import ObjectId
 
+from ozh_notify.campaigns import Campaign
+from ozh_notify.campaigns.daily_bonus import DailyBonus
 from ozh_notify.campaigns.discount import Discount
 from ozh_notify.clock import Clock
 from ozh_notify.config.load import load
@@ -97,18 +99,24 @@ class LateClock(Clock):
         """Later by what was slept."""
         return super().now() + self.late
 
+    def to_end_of_day(self, seconds: float) -> None:
+        """So many seconds before the next midnight in UTC."""
+        now = self.now()
+        midnight = datetime.combine(now.date() + timedelta(days=1), time.min, timezone.utc)
+        self.late += midnight - timedelta(seconds=seconds) - now
+
 
 class Freezing(Slow):
-    """Freezes for an hour when nothing but the write of the first request is left to do."""
+    """Freezes when nothing but the write of the first request is left to do."""
 
-    def __init__(self, clock: LateClock) -> None:
+    def __init__(self, clock: LateClock, sleep: timedelta) -> None:
         super().__init__(0)
-        self.clock = clock
+        self.clock, self.sleep = clock, sleep
 
     async def send(self, chat_id: int, message: Message, is_allowed: Any = None) -> Outcome:
         """Ask once more, as the transport does."""
         assert is_allowed()
-        self.clock.late = timedelta(hours=1)
+        self.clock.late += self.sleep
         if is_allowed():
             return await super().send(chat_id, message)
         return Outcome(State.RETRY, cause=FailureCause.SERVICE)
@@ -117,9 +125,18 @@ class Freezing(Slow):
 async def test_a_pass_frozen_right_before_a_request_does_not_send_it() -> None:
     """Others may have settled its claims meanwhile, and a person may have had them resent."""
     clock = LateClock()
-    frozen = Freezing(clock)
+    frozen = Freezing(clock, timedelta(hours=1))
     counts, _ = await delivered(frozen, 100, 5, clock)
     assert (counts.sent, counts.retry, frozen.sent) == (0, 5, 0)
+
+
+async def test_a_reminder_frozen_over_midnight_is_not_sent_on_the_next_day() -> None:
+    """The day's pass after midnight reminds the user: a late request would be the second one."""
+    clock = LateClock()
+    clock.to_end_of_day(8)
+    frozen = Freezing(clock, timedelta(seconds=10))
+    counts, _ = await delivered(frozen, 100, 5, clock, DailyBonus)
+    assert (counts.sent, frozen.sent) == (0, 0)
 
 
 def test_a_batch_grows_with_the_claim_within_a_hundred() -> None:
@@ -131,18 +148,23 @@ def test_a_batch_grows_with_the_claim_within_a_hundred() -> None:
 
 
 async def delivered(
-    slow: Slow, rate: float, users: int, clock: Clock | None = None
+    slow: Slow,
+    rate: float,
+    users: int,
+    clock: Clock | None = None,
+    campaign_class: type[Campaign] = Discount,
 ) -> tuple[OutcomeCounts, Stop]:
     """Deliver to so many users by a scripted database and bot."""
     clock = clock or Clock()
-    campaign = Discount(load(None, {"MONGO_URI": "mongodb://h/d"})[0])
+    variables = {"MONGO_URI": "mongodb://h/d", "OZH_TIMEZONE": "UTC"}
+    campaign = campaign_class(load(None, variables)[0])
     stop = Stop()
     found = Candidates(10_000)
     for number in range(users):
         found.add(number, number + 1)
     context = PassContext(
         campaign=campaign,
-        query=Query(campaign, datetime.now(timezone.utc)),
+        query=Query(campaign, clock.now()),
         run="run",
         bot="",
         composer=Composer(campaign),
