@@ -44,12 +44,16 @@ MAX_MODULE = 250
 MAX_FUNCTION = 40
 
 PROSE = [
-    *(ROOT / name for name in ("README.md", ".env.example", "crontab.example", "CHANGELOG.md")),
+    *(
+        ROOT / n
+        for n in ("README.md", ".env.example", "crontab.example", "CHANGELOG.md", "Makefile")
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
     *SOURCES,
     *sorted((ROOT / "tests").rglob("*.py")),
     *sorted((ROOT / "k8s").rglob("*.yaml")),
     *sorted((ROOT / "contrib").rglob("*.yml")),
+    *sorted((ROOT / "contrib" / "systemd").iterdir()),
 ]
 HARD_WORDS = re.compile(
     r"\b(whom|whoever|whomever|but for|fuse|lately"

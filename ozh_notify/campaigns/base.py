@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # so that `--help` can list campaigns without it
 FAR = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 """The end of a period that never ends, in the last year that BSON dates and Python share."""
 
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""A date that is less than this in the future may come from a clock that is fast."""
+
 LONGEST_PERIOD = 3650
 """The most days that ``once`` may name."""
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 
-from ozh_notify.campaigns.base import Button, Campaign, Criterion, Index, Kind, own_button
-
-CLOCK_DIFFERENCE = timedelta(minutes=5)
-"""How far ahead the clock of the server that registers users may be."""
+from ozh_notify.campaigns.base import (
+    CLOCK_DIFFERENCE,
+    Button,
+    Campaign,
+    Criterion,
+    Index,
+    Kind,
+    own_button,
+)
 
 
 class DailyBonus(Campaign):

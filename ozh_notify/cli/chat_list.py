@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 
 from ozh_notify.passes.unrecorded import UnrecordedOutcome, parse_unrecorded
+from ozh_notify.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ def _in_file(text: str, action: str | None) -> list[int | UnrecordedOutcome]:
     read = [_from_line(line, action) for line in lines]
     found = [one for one in read if one]
     if len(found) < len(lines):
-        why = f" that goes with --{action}" if action else ""
-        log.warning("%d lines of %s name no chat%s", len(lines) - len(found), name, why)
+        unused = counted(len(lines) - len(found), "line")
+        why = f", or an outcome that does not fit --{action}" if action else ""
+        log.warning("not used: %s of %s without a chat id%s", unused, name, why)
     return found
 
 

@@ -86,11 +86,13 @@ def run_checks(
 
 
 def broken_campaign_results() -> list[CheckResult]:
-    """A problem for each campaign of another package that cannot be used."""
+    """A problem for each campaign of a package or a file that cannot be used."""
     from ozh_notify.operator.check.result import problem
 
     return [
-        problem(f"campaign {broken.name}", broken.reason, "correct its package, or uninstall it")
+        problem(
+            f"campaign {broken.name}", broken.reason, "correct its file or package, or remove it"
+        )
         for broken in broken_campaigns()
     ]
 

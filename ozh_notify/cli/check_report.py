@@ -26,7 +26,7 @@ async def report_results(
     sent = await send_test_reports(settings, [campaign.name for campaign in campaigns])
     if not sent:
         remedy = "set OZH_PING_URL, OZH_PUSHGATEWAY_URL or OZH_ADMIN_CHAT_ID"
-        return [warning("test report", "no place to report to is set", remedy)]
+        return [warning("test report", "nothing to send: no variable names a receiver", remedy)]
     return [
         warning(f"test report to {one.variable}", f"it did not arrive: {one.error}")
         if one.error

@@ -57,7 +57,7 @@ async def read_history(settings: Settings, user: str) -> list[Delivery]:
 def print_history(user: str, found: list[Delivery], settings: Settings, redact: Redact) -> None:
     """Print one row a delivery."""
     if not found:
-        print_line(f"{user}: no message of any campaign yet", redact)
+        print_line(f"{user}: the journal has nothing about this user", redact)
         return
     rows = [
         (

@@ -47,11 +47,11 @@ Again = Annotated[
     ),
 ]
 TestTo = Annotated[
-    int | None, typer.Option(metavar="CHAT_ID", help="Send a preview to this chat only.")
+    int | None, typer.Option(metavar="CHAT_ID", help="Send a sample to this chat only.")
 ]
 Language = Annotated[
     str | None,
-    typer.Option("--lang", metavar="LANG", help="With --test-to: the language of the preview."),
+    typer.Option("--lang", metavar="LANG", help="With --test-to: the language of the sample."),
 ]
 Rate = Annotated[
     float | None,
@@ -112,8 +112,8 @@ def check_combination(
         )
 
 
-def check_preview(test_to: int | None, lang: str | None, users: Sequence[int]) -> None:
-    """Refuse options that do not go with a preview, or not without one.
+def check_sample(test_to: int | None, lang: str | None, users: Sequence[int]) -> None:
+    """Refuse options that do not go with a sample, or not without one.
 
     Raises:
         typer.BadParameter: some do not.
@@ -123,7 +123,7 @@ def check_preview(test_to: int | None, lang: str | None, users: Sequence[int]) -
     if lang is not None and not parse_language(lang):
         raise typer.BadParameter("expected a language code such as en", param_hint="--lang")
     if test_to is not None and len(users) > 1:
-        raise typer.BadParameter("a preview is one user's message: name one", param_hint="--user")
+        raise typer.BadParameter("a sample is one user's message: name one", param_hint="--user")
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:

@@ -24,8 +24,8 @@ COUNTS = {
     "rejected": "refused by Telegram for good",
     "retry": "not delivered; the next pass tries again",
     "unknown": "may or may not have been delivered; see: ozh-notify reconcile {campaign}",
-    "held_out": "held out of the experiment, as planned: no message",
-    "duplicates": "this chat has been dealt with already, by the journal",
+    "held_out": "control group of an experiment: no message, as planned",
+    "duplicates": "the journal says that this chat has it already: no second message",
     "unrecorded": "not recorded anywhere; see: ozh-notify reconcile {campaign} --user @LOG",
     "overwritten": "recorded in the journal, but somebody replaced the user's document",
     "swept": "claims of an earlier pass that died: unknown now",
@@ -76,7 +76,7 @@ def _print_pass(result: Result, redact: Redact) -> None:
 
 def _one_line(result: Result) -> str:
     if not result.run_id and result.sent:
-        return f"{result.campaign}: the preview is sent, by @{result.bot}"
+        return f"{result.campaign}: the sample is sent, by @{result.bot}"
     if result.status == "outside_hours":
         return f"{result.campaign}: a pass messages nobody now: {result.error}"
     if _is_empty(result):

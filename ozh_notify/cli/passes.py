@@ -69,7 +69,7 @@ def parse_pass_command(
     pass_options.check_combination(
         campaign, dry_run=dry_run, at=at, again=again, test_to=test_to, rate=rate
     )
-    pass_options.check_preview(test_to, lang, user or ())
+    pass_options.check_sample(test_to, lang, user or ())
     options = PassOptions(
         dry_run=dry_run,
         limit=limit,
@@ -88,7 +88,7 @@ def parse_pass_command(
 
 
 def run_pass_command(campaign: type[Campaign], asked: PassArguments) -> int:
-    """Run a pass or a preview; returns its exit code, and prints a result in any case."""
+    """Run a pass or send a sample; returns its exit code, and prints a result in any case."""
     import asyncio
 
     started_at, redact = datetime.now(timezone.utc), Redactor()
@@ -96,7 +96,7 @@ def run_pass_command(campaign: type[Campaign], asked: PassArguments) -> int:
         import_pass()
         needs_token = not asked.options.dry_run
         settings, redact = asked.common.load(needs_token=needs_token, options=asked.overrides)
-        work = run_pass if asked.test_to is None else send_preview
+        work = run_pass if asked.test_to is None else send_sample_message
         return asyncio.run(work(campaign(settings), asked, redact))
     except typer.BadParameter:
         raise
@@ -195,13 +195,13 @@ def complete_options(campaign: Campaign, asked: PassArguments) -> PassOptions:
     return options
 
 
-async def send_preview(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
-    """``--test-to``: a preview to one chat."""
+async def send_sample_message(campaign: Campaign, asked: PassArguments, redact: Redactor) -> int:
+    """``--test-to``: a sample to one chat."""
     from ozh_notify.messaging.sender import TelegramSender
     from ozh_notify.passes.sample_send import send_sample
 
     started_at = datetime.now(timezone.utc)
-    user = await find_preview_user(campaign, asked.options.chats)
+    user = await find_sample_user(campaign, asked.options.chats)
     sender = TelegramSender(campaign.settings)
     bot, outcome = await send_sample(campaign, sender, asked.test_to or 0, asked.lang or "", user)
     result = Result.without_pass(campaign.name, started_at, bot=bot, sent=1)
@@ -212,8 +212,8 @@ async def send_preview(campaign: Campaign, asked: PassArguments, redact: Redacto
     return result.exit_code
 
 
-async def find_preview_user(campaign: Campaign, chats: tuple[int, ...]) -> Mapping[str, Any] | None:
-    """The document of the user whose message is previewed, where ``--user`` names one."""
+async def find_sample_user(campaign: Campaign, chats: tuple[int, ...]) -> Mapping[str, Any] | None:
+    """The document of the user whose message is the sample, where ``--user`` names one."""
     if not chats:
         return None
     from ozh_notify.mongo.operator_queries import OperatorQueries

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.arguments import AsJson, CampaignName, Yes, campaign_named
+from ozh_notify.cli.confirmation import agreed_to, check_terminal
 from ozh_notify.cli.options import GlobalOptions, now
 from ozh_notify.cli.output import Redact, print_json, print_line
 from ozh_notify.errors import ConfigError, Exit
@@ -48,8 +48,8 @@ def run_recall_command(
     import asyncio
 
     kind = campaign_named(campaign)
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise typer.BadParameter("confirmation needs a terminal: add --yes", param_hint="--run")
+    if not yes:
+        check_terminal()
     common: GlobalOptions = context.obj
     settings, redact = common.load(needs_token=True)
     if not settings.journal_collection:
@@ -60,7 +60,7 @@ def run_recall_command(
 async def recall_run(
     campaign: Campaign, run: str, yes: bool, as_json: bool, redact: Redact
 ) -> Exit:
-    """List, ask, delete, and say what came of it."""
+    """Say how many there are, ask, delete, and say what came of it."""
     from ozh_notify.messaging.deletion import RecallOutcome
     from ozh_notify.mongo.recall_queries import RecallQueries
     from ozh_notify.operator.recall import expected
@@ -76,7 +76,9 @@ async def recall_run(
         due = [m for m in messages if expected(m, now()) is RecallOutcome.LEFT]
         if not as_json:
             print_due(campaign, run, messages, due, redact)
-        if not due or not (yes or confirmed(len(due))):
+        if not due or not (
+            yes or agreed_to(f"{counted(len(due), 'message')} will be deleted from the chats")
+        ):
             outcomes = Counter(expected(message, now()) for message in messages)
             return print_recalled(campaign, run, {}, outcomes, as_json, redact, agreed=not due)
         recall, outcomes = await delete_messages(campaign, queries, messages, known or {})
@@ -155,10 +157,3 @@ def print_recalled(
     else:
         print_line(", ".join(f"{n} {name}" for name, n in counts.items() if n) or "nothing", redact)
     return Exit.INCOMPLETE if agreed and outcomes[RecallOutcome.LEFT] else Exit.OK
-
-
-def confirmed(number: int) -> bool:
-    """Ask on the terminal; the end of input means no."""
-    question = f"{counted(number, 'message')} will be deleted from the chats. Go on? [y/N] "
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -13,6 +12,7 @@ import typer
 from ozh_notify.campaigns import Campaign
 from ozh_notify.cli.arguments import AsJson, CampaignName, Yes, campaign_named, check_age
 from ozh_notify.cli.chat_list import named_users
+from ozh_notify.cli.confirmation import agreed_to, check_terminal
 from ozh_notify.cli.deliveries import print_deliveries
 from ozh_notify.cli.options import GlobalOptions, now
 from ozh_notify.cli.output import Redact, print_json, print_line
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STATES = ("unknown", "retry", "unreachable", "rejected", "sending")
 
 Resend = Annotated[
-    bool, typer.Option("--resend", help="Release them: the next pass messages them.")
+    bool, typer.Option("--resend", help="Hold them no longer: the next pass messages them.")
 ]
 MarkSent = Annotated[
     bool, typer.Option("--mark-sent", help="They were delivered: count them as sent.")
@@ -134,12 +134,10 @@ def check_options(state: str, older_than: float | None, action: Decision | None,
     if state not in STATES:
         raise typer.BadParameter(f"expected one of {', '.join(STATES)}", param_hint="--state")
     if (state == "sending") != (older_than is not None):
-        raise typer.BadParameter("it goes with --state sending only, which needs it",
-                                 param_hint="--older-than")  # fmt: skip
-    if action and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise typer.BadParameter(
-            "confirmation needs a terminal: add --yes", param_hint=f"--{action.value}"
-        )
+        text = "give both or neither: --state sending and --older-than HOURS"
+        raise typer.BadParameter(text, param_hint="--older-than")
+    if action and not yes:
+        check_terminal()
 
 
 def reconcile(asked: ReconcileArguments) -> Exit:
@@ -198,11 +196,9 @@ async def settle_deliveries(asked: ReconcileArguments, chosen: Sequence[StoredDe
 
 
 def confirmed(action: Decision, number: int) -> bool:
-    """Ask on the terminal; the end of input means no."""
+    """Ask on the terminal."""
     what = "will be messaged by the next pass" if action.value == "resend" else "will count as sent"
-    question = f"{counted(number, 'user')} {what}. Go on? [y/N] "
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes", "д", "да")
+    return agreed_to(f"{counted(number, 'user')} {what}")
 
 
 def print_listing(found: Listing, asked: ReconcileArguments) -> None:
@@ -233,7 +229,9 @@ def print_listing(found: Listing, asked: ReconcileArguments) -> None:
 def print_settled(done: Settled, action: Decision, found: Listing, redact: Redact) -> None:
     """Print how many were settled, and what has to wait."""
     if done.agreed:
-        also = f"; {done.changed} changed meanwhile or cannot be updated, and are as they were"
+        also = (
+            f"; {done.changed} left as they were: changed by another process, or refused by MongoDB"
+        )
         print_line(
             f"now {action.target.value}: {done.settled}{also if done.changed else ''}", redact
         )

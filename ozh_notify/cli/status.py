@@ -28,7 +28,7 @@ MEANINGS = {
     "unreachable": "blocked the bot, deactivated or not found",
     "rejected": "Telegram refused their message for good",
     "unknown": "may or may not have been delivered; see: ozh-notify reconcile {campaign}",
-    "held_out": "held out of the experiment, as planned: no message",
+    "held_out": "control group of an experiment: no message, as planned",
 }
 
 DUE = "a pass would find them; those without a usable chat id included"
@@ -151,7 +151,7 @@ def print_status(status: Status, settings: Settings, redact: Redact) -> None:
         for state, number in status.states.items()
     ]
     if status.lapsed:
-        rows.append(("lapsed", status.lapsed, "of those in sending: unknown from the next pass on"))
+        rows.append(("lapsed", status.lapsed, "of those in sending: the next pass settles them"))
     print_table(f"{status.campaign}: users", ("", "users", ""), rows, redact)
     for sending in status.sending:
         print_line(_sending_line(sending, settings), redact)
@@ -171,8 +171,8 @@ def _meaning(state: str, campaign: str, held: int) -> str:
 def _sending_line(sending: SendingRun, settings: Settings) -> str:
     """Which run it is, and when it is sure that it died."""
     number = counted(sending.users, "user")
-    until = f"until {_time(sending.until, settings)} at the latest"
-    return f"run {sending.run or '?'} is sending to {number} {until}; later they are unknown"
+    until = f"until {_time(sending.until, settings)} at the latest; then the next pass settles them"
+    return f"run {sending.run or '?'} is sending to {number} {until}"
 
 
 def _run_row(run: Run, settings: Settings) -> tuple[str, str, str, str, str]:

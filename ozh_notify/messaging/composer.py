@@ -33,7 +33,7 @@ SAMPLE_VALUES = ("A" * 24, "https://a.example")
 SHORT_FIELD = 64
 """Characters that the fields of a user are cut to where the message would be too long."""
 
-PREVIEW_RUN = "20260101T000000Z-preview0"
+SAMPLE_RUN = "20260101T000000Z-sample00"
 """Stands for the id of a run, and is as long as one."""
 
 KEPT_MESSAGES = 1000
@@ -50,7 +50,7 @@ class Unrenderable(ConfigError):
 class Composer:
     """Makes the messages of one campaign; its templates are compiled once."""
 
-    def __init__(self, campaign: Campaign, run: str = PREVIEW_RUN) -> None:
+    def __init__(self, campaign: Campaign, run: str = SAMPLE_RUN) -> None:
         """Load and check the files.
 
         Raises:

@@ -18,13 +18,12 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from ozh_notify.errors import ConfigError
 from ozh_notify.mongo.client import Document
+from ozh_notify.mongo.errors import UNAUTHORIZED
 from ozh_notify.mongo.retry import Retry
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-UNAUTHORIZED = 13
-"""The login is right, and a right is missing (MongoDB's error_codes.yml)."""
 BOT = "bot"
 RUN = "run:"
 RUNS_RANGE = {"$gt": RUN, "$lt": "run;"}

@@ -18,8 +18,8 @@ from ozh_notify.users.settlement import StoredDelivery
 
 RUNS = 10
 """Passes listed, the latest first, where no moment is given."""
-MAX_RUNS = 1000
-"""Passes listed since a moment."""
+MAX_RUNS = 40_000
+"""Passes listed since a moment: one every 15 minutes for 400 days, `OZH_JOURNAL_DAYS`."""
 
 
 class StatusQueries(OperatorQueries):

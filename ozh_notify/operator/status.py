@@ -40,7 +40,7 @@ class SendingRun:
     run: str | None
     users: int
     until: datetime | None
-    """When the last of its leases is over; from then on they are `unknown`."""
+    """When the last of its leases is over; the next pass settles them then."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Status:
     held: dict[str, int]
     """How many of them no pass may claim yet."""
     lapsed: int
-    """In `sending`, and the lease is over: the next pass makes them `unknown`."""
+    """In `sending`, and the lease is over: the next pass settles them."""
     sending: list[SendingRun]
     oldest_unknown: OldestUnknown | None
     runs: list[Run]

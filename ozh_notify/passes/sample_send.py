@@ -1,4 +1,4 @@
-"""``--test-to``: one rendered message to one chat, as a preview; no database is touched."""
+"""``--test-to``: one rendered message to one chat, as a sample; no database is touched."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _refused(bot: str, chat: int, outcome: Outcome) -> OzhError:
     if outcome.cause is FailureCause.FLOOD:
         return Incomplete(outcome.error)
     if outcome.cause is FailureCause.SERVICE:
-        return Unavailable(f"no preview was sent to {chat}: {outcome.error}")
-    text = f"no preview was sent to {chat}: {outcome.error}"
+        return Unavailable(f"no sample was sent to {chat}: {outcome.error}")
+    text = f"no sample was sent to {chat}: {outcome.error}"
     if outcome.state is State.UNREACHABLE:
         text += f"; has this chat started @{bot}?"
     return ConfigError(text)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ozh_notify.campaigns import Campaign, Criterion, Kind
+from ozh_notify.campaigns.base import CLOCK_DIFFERENCE
 from ozh_notify.config.problem import Problem
 from ozh_notify.users.extra_filter import check_extra_filter
 from ozh_notify.users.recipient import MISSING, at_path, parse_chat_id
@@ -23,8 +24,6 @@ MIN_VALUES = 20
 """With at least this many values of a wrong type, we blame the mapping, not single documents."""
 MIN_FUTURE = 3
 """With at least this many dates in the future, we blame the backend, not a single test user."""
-CLOCK_DIFFERENCE = timedelta(minutes=5)
-"""A date that is less than this in the future may come from a clock that is fast."""
 
 EXPECTED = {Kind.DATE: "a date", Kind.NUMBER: "a number", Kind.FLAG: "true or false"}
 

@@ -440,7 +440,7 @@ def test_the_package_runs_as_a_module(ozh: Ozh) -> None:
     assert json.loads(done.stdout)["status"] == "ok"
 
 
-# --- the preview to one chat ---
+# --- the sample to one chat ---
 
 
 def test_test_to_sends_one_message_and_touches_no_document(
@@ -458,7 +458,7 @@ def test_test_to_sends_one_message_and_touches_no_document(
     assert list(users.find()) == before
     down = ozh("daily-bonus", "--test-to", "78", MONGO_URI="mongodb://127.0.0.1:1/db")
     assert down.code == 0, down.err
-    assert down.out == "daily-bonus: the preview is sent, by @ozhivlyator_demo_bot\n"
+    assert down.out == "daily-bonus: the sample is sent, by @ozhivlyator_demo_bot\n"
     assert [m.chat_id for m in bot_api.control.messages()] == [77, 78]
 
 
@@ -468,7 +468,7 @@ def test_test_to_sends_one_message_and_touches_no_document(
         ({"do": "blocked"}, 78, "has this chat started @ozhivlyator_demo_bot?"),
         ({"do": "not_found"}, 78, "has this chat started @ozhivlyator_demo_bot?"),
         ({"do": "flood", "retry_after": 300}, 75, "wait 300 s"),
-        ({"do": "cut_after"}, 69, "no preview was sent"),
+        ({"do": "cut_after"}, 69, "no sample was sent"),
         (
             {"do": "error", "code": 400, "description": "Bad Request: BUTTON_INVALID"},
             78,
@@ -476,7 +476,7 @@ def test_test_to_sends_one_message_and_touches_no_document(
         ),
     ],
 )
-def test_a_preview_that_fails_says_why(
+def test_a_sample_that_fails_says_why(
     rule: dict[str, Any], code: int, words: str, ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """The operator learns what to do."""
@@ -519,7 +519,7 @@ def test_a_signal_right_at_the_start_ends_it_as_interrupted(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_preview_as_interrupted(
+def test_a_signal_ends_a_sample_as_interrupted(
     number: signal.Signals, ozh: Ozh, bot_api: BotApiServer
 ) -> None:
     """Ctrl-C ends it at once while Telegram is slow."""

@@ -223,7 +223,7 @@ def test_no_stored_error_holds_a_secret(
         assert API_KEY[:12].lower() not in error.lower()
 
 
-def test_a_preview_that_fails_shows_no_secret(ozh: Ozh, bot_api: BotApiServer) -> None:
+def test_a_sample_that_fails_shows_no_secret(ozh: Ozh, bot_api: BotApiServer) -> None:
     """Telegram's words are passed on, without what they may echo."""
     bot_api.control.rules([{"do": "error", "code": 400, "description": ECHO}])
     result = ozh("-v", "discount", "--test-to", "5", "--json")

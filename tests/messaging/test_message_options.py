@@ -11,7 +11,7 @@ import pytest
 from ozh_notify.campaigns import registry
 from ozh_notify.config.load import load
 from ozh_notify.errors import ConfigError
-from ozh_notify.messaging.composer import PREVIEW_RUN, Composer
+from ozh_notify.messaging.composer import SAMPLE_RUN, Composer
 from ozh_notify.messaging.message import Media, Message, MessageButton
 from ozh_notify.sandbox.botapi.client import BotApiServer, ReceivedMessage
 from tests.conftest import Ozh
@@ -73,7 +73,7 @@ def test_everything_a_message_can_have(compose: Compose) -> None:
     assert message.silent
     assert message.protect
     assert message.link_preview
-    url = f"https://t.me/ozh_bot?start=offer-{PREVIEW_RUN}"
+    url = f"https://t.me/ozh_bot?start=offer-{SAMPLE_RUN}"
     assert message.keyboard == (
         (
             MessageButton("A", "url", url, "primary"),

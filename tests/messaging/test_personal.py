@@ -173,7 +173,7 @@ def test_each_user_gets_their_own_fields(
     assert texts[11] == "Анна: Комикс 0 5\u00a0декабря\u00a02026"
 
 
-def test_the_dry_run_and_a_preview_show_a_users_own_data(
+def test_the_dry_run_and_a_sample_show_a_users_own_data(
     ozh: Ozh, users: Users, bot_api: BotApiServer, folder: Path
 ) -> None:
     """`--test-to CHAT --user CHAT_ID` sends that user's message to you."""

@@ -111,9 +111,7 @@ def test_check_names_the_file_of_each_text(ozh: Ozh, folder: Path) -> None:
     assert "did you mean discount.html?" in lines["template discont.html"]["remedy"]
 
 
-def test_a_preview_can_be_in_another_language(
-    ozh: Ozh, bot_api: BotApiServer, folder: Path
-) -> None:
+def test_a_sample_can_be_in_another_language(ozh: Ozh, bot_api: BotApiServer, folder: Path) -> None:
     """`--lang` chooses the text as a user's language would."""
     (folder / "discount.en.html").write_text("Hi {{ first_name }}")
     env: dict[str, Any] = {"OZH_TEMPLATES_DIR": str(folder)}

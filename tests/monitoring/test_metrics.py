@@ -251,7 +251,7 @@ def test_metrics_that_cannot_be_delivered_are_one_warning(
 def test_trial_runs_are_reported_nowhere(
     ozh: Ozh, users: Users, bot_api: BotApiServer, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """A dry run, a preview and a pass for single users disturb neither figures nor switch."""
+    """A dry run, a sample and a pass for single users disturb neither figures nor switch."""
     users.insert_one(discount_user(telegram_id=7))
     file = tmp_path / "ozh_{campaign}.prom"
     with watching.receiver() as server:

@@ -104,6 +104,31 @@ def test_what_is_due_is_what_the_next_pass_finds(
 
 
 @pytest.mark.long
+def test_all_passes_of_a_month_are_listed(ozh: Ozh, users: Users) -> None:
+    """Every 15 minutes makes 2,880 of them: the sum of docs/effect.md is that of the month."""
+    runs = [f"{ago(minutes=15 * n + 1):%Y%m%dT%H%M%SZ}-{n:08x}" for n in range(2880)]
+    users.database["ozh_notify_journal"].insert_many(
+        {
+            "_id": f"run:{run}",
+            "campaign": "discount",
+            "run_id": run,
+            "started_at": ago(minutes=15 * n + 1),
+            "finished_at": ago(minutes=15 * n),
+            "status": "ok",
+            "sent": 2,
+            "retry": 1,
+        }
+        for n, run in enumerate(runs)
+    )
+    since = f"{ago(days=31):%Y-%m-%d}"
+    rows = [
+        line.split(",") for line in ozh("status", "discount", "--since", since, "--csv").out.split()
+    ]
+    assert sum(int(row[5]) for row in rows if row[4] == "sent") == 2 * 2880
+    assert campaign(ozh("status", "discount", "--json", "--since", since))["earlier"] == 0
+
+
+@pytest.mark.long
 def test_the_last_ten_runs_are_listed_the_latest_first(ozh: Ozh, users: Users) -> None:
     """By when they last wrote; each with its users by state."""
     ozh.environment["OZH_JOURNAL_COLLECTION"] = "off"

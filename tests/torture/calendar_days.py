@@ -78,7 +78,7 @@ class Diary:
     def check(self, report: Report, every: Sequence[date], what: str) -> None:
         """At most once a day; on the days of ``every``, exactly once; the states do not lie."""
         for (day, chat), count in self.got.items():
-            report.duplicates += count - 1
+            report.twice += count - 1
             report.expect(count == 1, f"{what}: chat {chat} got {count} on {day}")
         for day in every:
             missed = [chat for chat in self.chats if not self.got[day, chat]]
@@ -121,12 +121,15 @@ def _into_midnight(place: Environment, report: Report, users: int, start_up: flo
     ended = diary.live(one, f"23:59:{60 - early}", rate=users / (early + 3))
     late = [day for day, _ in diary.got if day != one]
     report.notes["before midnight"] += len(diary.got) - len(late)
-    if len(late) < users:  # else this machine was too slow, and the pass one of the day after
+    if not place.journal.count_documents({"_id": {"$regex": f":{one}$"}}):
+        # This machine was too slow: it was a pass of the day after.
+        report.notes["began after midnight"] += 1
+    else:
         report.expect(ended.code == 75, f"a pass into midnight: exit {ended.code}: {ended.err}")
         report.expect(not late, f"{len(late)} messages went out after midnight")
-    diary.live(two, "00:00:30")
-    diary.live(two, "23:00")
-    diary.check(report, [two], "into midnight")
+        diary.live(two, "00:00:30")
+        diary.live(two, "23:00")
+        diary.check(report, [two], "into midnight")
 
 
 Phase = tuple[int, str, int]

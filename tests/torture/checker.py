@@ -56,7 +56,7 @@ def judge(
         mine = got.pop(chat, [])
         twice = len(mine) - 1 if chat not in excused else 0
         if twice > 0:
-            report.duplicates += twice
+            report.twice += twice
             report.breaches.append(f"{key} {chat}: {len(mine)} messages, state {delivery}")
         for lie in lies(delivery, mine, key, flag=bool(user.get("discount_offered")) or not flag):
             report.breaches.append(f"{key} {chat}: {lie}: {delivery}")

@@ -47,7 +47,7 @@ def _look(place: Environment, report: Report, chats: set[int]) -> None:
     journal = place.users.database.ozh_notify_journal
     entries = {e["chat_id"]: e for e in journal.find({"experiment": NAME})}
     got = [message["chat_id"] for message in place.messages()]
-    report.duplicates += len(got) - len(set(got))
+    report.twice += len(got) - len(set(got))
     report.expect(len(got) == len(set(got)), "a user got two messages")
     missing = chats - entries.keys()
     report.lost += len(missing)

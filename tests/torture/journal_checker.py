@@ -42,7 +42,7 @@ def judge_journal(
     for chat in chats:
         mine = got.pop(chat, [])
         twice = max(0, len(mine) - 1)
-        report.duplicates += twice
+        report.twice += twice
         entry = entries.get(chat)
         problems = [f"{len(mine)} messages"] * bool(twice)
         problems += _of_entry(entry, mine)

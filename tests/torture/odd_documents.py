@@ -72,7 +72,7 @@ def _pass(
     report.expect(ended.code == 0, f"{key}: exit {ended.code}: {ended.err[-2000:]}")
     after, messages = _stored(place), place.messages(after=after_message)
     got = {message["chat_id"]: message for message in messages}
-    report.duplicates += len(messages) - len(got)
+    report.twice += len(messages) - len(got)
     report.expect(len(messages) == len(got), f"{key}: a chat got two messages")
     report.expect(before.keys() == after.keys(), f"{key}: users came or went")
     for name, raw in before.items():

@@ -19,7 +19,7 @@ class Report:
     tried: int = 0
     """Users whose delivery was put at risk, over all rounds."""
     rounds: int = 0
-    duplicates: int = 0
+    twice: int = 0
     lost: int = 0
     unknown: int = 0
     breaches: list[str] = field(default_factory=list)
@@ -43,6 +43,6 @@ class Report:
         notes = " ".join(f"{name}={count}" for name, count in sorted(self.notes.items()))
         return (
             f"{self.case:<14} {verdict:<10} rounds {self.rounds:<4} tried {self.tried:<6} "
-            f"duplicates {self.duplicates} lost {self.lost} unknown {self.unknown:<4} "
+            f"twice {self.twice} lost {self.lost} unknown {self.unknown:<4} "
             f"{self.seconds:.0f} s on {self.server}" + (f"  ({notes})" if notes else "")
         )
