@@ -14,7 +14,7 @@ def check_terminal() -> None:
         typer.BadParameter: nobody can, because input or output is not a terminal.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        text = "needed here: this command asks before it writes, and there is no terminal"
+        text = "needed here: this command asks before it writes, and nobody is at a terminal"
         raise typer.BadParameter(text, param_hint="--yes")
 
 
