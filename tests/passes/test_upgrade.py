@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ozh_notify.sandbox.botapi.client import BotApiServer
 from tests.conftest import Ozh
-from tests.helpers.passes import FAR, chats, deliveries
+from tests.helpers.passes import FAR, chats, clock_shows, deliveries
 from tests.helpers.users import Users, ago, bonus_user, discount_user, now
 
 RUN = "20261101T110500-0a1b2c3d"
@@ -33,13 +34,14 @@ def left_behind(later: datetime, for_good: datetime) -> dict[str, dict[str, Any]
 
 @pytest.mark.parametrize("command", ["discount", "daily-bonus"])
 def test_an_upgrade_in_mid_life_messages_nobody_twice(
-    command: str, ozh: Ozh, users: Users, bot_api: BotApiServer
+    command: str, ozh: Ozh, users: Users, bot_api: BotApiServer, tmp_path: Path
 ) -> None:
     """Each state means what it meant: only what did not hold is sent, and gets its entry.
 
     A lapsed claim does not say that an entry was to be taken, so it is in doubt; no migration is
     needed. Later passes send nothing, and a person settles what is in doubt.
     """
+    ozh.environment.update(clock_shows(tmp_path, "12:00:00"))  # two hours ago is today
     key, make = command.replace("-", "_"), {"discount": discount_user}.get(command, bonus_user)
     later = now() + timedelta(minutes=20)
     common = {"run": RUN, "at": ago(hours=2), "attempts": 1}
