@@ -57,7 +57,7 @@ def set_deep(path: str, value: Any) -> dict[str, Any]:
 
 def _inside(prefix: str, rest: list[str], value: Any) -> Any:
     if not rest:
-        return value
+        return {"$literal": value}  # a text may begin with "$"
     inner = {rest[0]: _inside(f"{prefix}.{rest[0]}", rest[1:], value)}
     holder = f"${prefix}"
     can_hold = {"$in": [{"$type": holder}, ["object", "null", "missing"]]}

@@ -48,6 +48,7 @@ days = 14
 
 [set_when_sent]
 win_back_sent = true
+win_back_offer = "$5"
 """
 TEXT = "{{ first_name }}, вас не было {{ days }} {{ days|plural('день', 'дня', 'дней') }}!"
 
@@ -79,9 +80,9 @@ def test_a_toml_file_and_a_text_make_a_campaign(
     assert first.json()["sent"] == 2
     texts = {message.text for message in bot_api.control.messages()}
     assert texts == {"Анна, вас не было 14 дней!"}
-    reached = list(users.find({"ozh_notify.win_back.state": "sent", "win_back_sent": True}))
-    assert len(reached) == 2
     sent = {"ozh_notify.win_back.state": "sent"}
+    set_too = {"win_back_sent": True, "win_back_offer": "$5"}
+    assert users.count_documents({**sent, **set_too}) == 2
     users.update_many(sent, {"$set": {"win_back_sent": False}})
     assert win_back("win-back", "--json").json()["sent"] == 0
 
@@ -226,11 +227,11 @@ def test_the_folder_of_templates_replaces_what_the_message_has(
         (
             "win_back.toml",
             MESSAGE + WIN_BACK + '[[button]]\ntext = "A"\nurll = "b"',
-            ":30: unknown",
+            ":31: unknown",
         ),
         ("win_back.toml", 'photo = "x.png"\n' + WIN_BACK, ":1: expected a file_id"),
         ("win_back.en.toml", 'silent = true\nonce = "ever"', ":2: unknown key 'once'"),
-        ("win_back.toml", f"{WIN_BACK}silent = true", ":26: 'silent' belongs above the first"),
+        ("win_back.toml", f"{WIN_BACK}silent = true", ":27: 'silent' belongs above the first"),
         (
             "win_back.toml",
             WIN_BACK.replace("[var", "not_before = '11:00'\n[var"),
