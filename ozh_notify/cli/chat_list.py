@@ -59,7 +59,7 @@ def _in_file(text: str, action: str | None) -> list[int | UnrecordedOutcome]:
     found = [one for one in read if one]
     if len(found) < len(lines):
         unused = counted(len(lines) - len(found), "line")
-        why = f", or an outcome that does not fit --{action}" if action else ""
+        why = f" or with an outcome that does not fit --{action}" if action else ""
         log.warning("not used: %s of %s without a chat id%s", unused, name, why)
     return found
 

@@ -25,7 +25,7 @@ COUNTS = {
     "retry": "not delivered; the next pass tries again",
     "unknown": "may or may not have been delivered; see: ozh-notify reconcile {campaign}",
     "held_out": "control group of an experiment: no message, as planned",
-    "duplicates": "the journal says that this chat has it already: no second message",
+    "duplicates": "the journal has an outcome for this chat already: no second message",
     "unrecorded": "not recorded anywhere; see: ozh-notify reconcile {campaign} --user @LOG",
     "overwritten": "recorded in the journal, but somebody replaced the user's document",
     "swept": "claims of an earlier pass that died: unknown now",
