@@ -337,7 +337,9 @@ def test_without_a_terminal_it_writes_only_with_yes(ozh: Ozh, users: Users) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("answer", "state"), [("n", "unknown"), ("", "unknown"), ("y", "retry")])
+@pytest.mark.parametrize(
+    ("answer", "state"), [("n", "unknown"), ("", "unknown"), ("y", "retry"), ("да", "retry")]
+)
 def test_on_a_terminal_it_asks_first(ozh: Ozh, users: Users, answer: str, state: str) -> None:
     """The listing comes before the question; only a yes writes."""
     doubtful = held("unknown")
